@@ -1,0 +1,1 @@
+"""Shared helpers of the course: what a notebook needs but should not be about."""

@@ -1,0 +1,182 @@
+"""What this machine has, and what follows for training: device, number format, attention, each with its reason.
+
+Nothing here needs torch until `detect` is called, and `choose` takes plain facts, so it can be tested without a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+BF16_CPU_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
+MIN_BF16_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Facts about a machine. Memory in GB (10^9 bytes); `cuda_capability` like (8, 0), None without a CUDA GPU."""
+
+    cores: int
+    memory_gb: float
+    processor: str = ""
+    cpu_flags: frozenset[str] = frozenset()
+    cuda_name: str | None = None
+    cuda_capability: tuple[int, int] | None = None
+    cuda_memory_gb: float = 0.0
+    has_mps: bool = False
+    has_flash_attention: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to train with. `dtype` names the format of the matrix products; weights stay float32 unless quantized."""
+
+    device: str
+    dtype: str
+    attention: str
+    reasons: dict[str, str]
+
+    @property
+    def bf16(self) -> bool:
+        return self.dtype == "bfloat16"
+
+    @property
+    def fp16(self) -> bool:
+        return self.dtype == "float16"
+
+    @property
+    def torch_dtype(self):  # noqa: ANN201 - torch is imported only on demand
+        import torch
+
+        return getattr(torch, self.dtype)
+
+    def trainer_arguments(self) -> dict[str, bool]:
+        """The arguments of `SFTConfig` that follow from the hardware."""
+        return {"use_cpu": self.device == "cpu", "bf16": self.bf16, "fp16": self.fp16}
+
+    def __str__(self) -> str:
+        lines = [f"{name:<10} {getattr(self, name):<10} {self.reasons[name]}" for name in self.reasons]
+        return "\n".join(lines)
+
+
+def detect() -> Machine:
+    """Look at this machine."""
+    import torch
+
+    facts = {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_gb": memory_bytes() / 1e9,
+        "processor": platform.machine(),
+        "cpu_flags": _cpu_flags(),
+        "has_mps": torch.backends.mps.is_available(),
+    }
+    if torch.cuda.is_available():
+        properties = torch.cuda.get_device_properties(0)
+        facts |= {
+            "cuda_name": properties.name,
+            "cuda_capability": (properties.major, properties.minor),
+            "cuda_memory_gb": properties.total_memory / 1e9,
+            "has_flash_attention": _is_installed("flash_attn"),
+        }
+    return Machine(**facts)
+
+
+def choose(machine: Machine) -> Choice:
+    """Device, number format and attention for this machine, with the reason for each."""
+    if machine.cuda_capability is not None:
+        return _choose_cuda(machine)
+    if machine.has_mps:
+        return Choice(
+            "mps",
+            "float32",
+            "sdpa",
+            {
+                "device": "an Apple GPU was found",
+                "dtype": "float32 is the format that every MPS release trains in without surprises",
+                "attention": "PyTorch's own kernels; FlashAttention needs CUDA",
+            },
+        )
+    fast_flag = next((flag for flag in BF16_CPU_FLAGS if flag in machine.cpu_flags), None)
+    return Choice(
+        "cpu",
+        "bfloat16" if fast_flag else "float32",
+        "sdpa",
+        {
+            "device": f"no GPU was found; {machine.cores} cores, {machine.memory_gb:.0f} GB of memory",
+            "dtype": f"the processor multiplies bfloat16 natively ({fast_flag})"
+            if fast_flag
+            else "this processor would only emulate bfloat16, which is slower than float32",
+            "attention": "PyTorch's own kernels; FlashAttention needs CUDA",
+        },
+    )
+
+
+def choose_here() -> Choice:
+    """`choose(detect())`: what the notebooks call."""
+    return choose(detect())
+
+
+def memory_bytes() -> int:
+    """Memory that this process may use: the machine's, or less if a container limits it."""
+    limits = [_physical_memory()]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        text = Path(path).read_text().strip() if Path(path).is_file() else ""
+        if text.isdigit():
+            limits.append(int(text))
+    return min(limits)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory this process has held so far, in bytes; 0 where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
+
+
+def _choose_cuda(machine: Machine) -> Choice:
+    capability = machine.cuda_capability
+    version = f"{capability[0]}.{capability[1]}"
+    bf16 = capability >= MIN_BF16_CAPABILITY
+    flash = bf16 and machine.has_flash_attention
+    return Choice(
+        "cuda",
+        "bfloat16" if bf16 else "float16",
+        "flash_attention_2" if flash else "sdpa",
+        {
+            "device": f"{machine.cuda_name} with {machine.cuda_memory_gb:.0f} GB",
+            "dtype": f"compute capability {version} has bfloat16 units"
+            if bf16
+            else f"compute capability {version} is below 8.0 and only emulates bfloat16; float16 uses its tensor cores",
+            "attention": "flash-attn is installed" if flash else "PyTorch's own fused kernels need nothing installed",
+        },
+    )
+
+
+def _cpu_flags() -> frozenset[str]:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.is_file():
+        return frozenset()
+    for line in cpuinfo.read_text().splitlines():
+        if line.lower().startswith(("flags", "features")):
+            return frozenset(line.split(":", 1)[1].split())
+    return frozenset()
+
+
+def _physical_memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, AttributeError, OSError):
+        import psutil
+
+        return psutil.virtual_memory().total
+
+
+def _is_installed(package: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(package) is not None

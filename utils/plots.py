@@ -1,0 +1,148 @@
+"""The figures of the course, in one style. Each function returns the figure; `save` writes it as a compact PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib import pyplot
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from utils.evaluation import Interval
+
+BASE_COLOUR, TUNED_COLOUR, QUIET_COLOUR = "#8a8f98", "#d9822b", "#c9ccd1"
+LEARNING_RATE_COLOUR = "#2b6cb0"
+
+matplotlib.rcParams.update(
+    {
+        "figure.figsize": (7.0, 3.4),
+        "figure.dpi": 96,
+        "savefig.dpi": 110,
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "legend.frameon": False,
+    }
+)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write the figure as a PNG, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial.png")
+    figure.savefig(partial, bbox_inches="tight")
+    partial.replace(path)
+    return path
+
+
+def loss_curves(log: Sequence[dict[str, float]], title: str = "Loss while training") -> Figure:
+    """Training and validation loss, with the learning rate below, from `trainer.state.log_history`."""
+    figure, (top, bottom) = pyplot.subplots(
+        2, 1, sharex=True, figsize=(7.0, 4.2), height_ratios=(3, 1), constrained_layout=True
+    )
+    training = [(row["step"], row["loss"]) for row in log if "loss" in row]
+    validation = [(row["step"], row["eval_loss"]) for row in log if "eval_loss" in row]
+    rates = [(row["step"], row["learning_rate"]) for row in log if "learning_rate" in row]
+    if training:
+        top.plot(*zip(*training, strict=True), color=BASE_COLOUR, linewidth=1.2, label="training batches")
+    if validation:
+        top.plot(*zip(*validation, strict=True), color=TUNED_COLOUR, marker="o", label="validation, unseen databases")
+    if rates:
+        bottom.plot(*zip(*rates, strict=True), color=LEARNING_RATE_COLOUR, linewidth=1.2)
+    top.set_yscale("log")
+    top.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%.2g"))
+    top.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    top.set(title=title, ylabel="loss, nats per token")
+    top.legend()
+    bottom.set(xlabel="optimizer step", ylabel="learning rate")
+    pyplot.close(figure)
+    return figure
+
+
+def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
+    """Histograms of token counts, one for each entry, with the training limit marked."""
+    figure, axes = pyplot.subplots(constrained_layout=True)
+    for (name, values), colour in zip(lengths.items(), (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
+        axes.hist(values, bins=40, alpha=0.75, label=name, color=colour)
+    axes.axvline(limit, color="black", linestyle=":", linewidth=1, label=f"max_length = {limit}")
+    axes.set(title="How long the examples are", xlabel="tokens", ylabel="examples")
+    axes.legend()
+    pyplot.close(figure)
+    return figure
+
+
+def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
+    """Bars with 95% intervals: a group for each outer key (a metric or a level), a bar for each inner key."""
+    figure, axes = pyplot.subplots(constrained_layout=True)
+    names = list(next(iter(groups.values())))
+    colours = [QUIET_COLOUR, BASE_COLOUR, TUNED_COLOUR][-len(names) :]
+    width = 0.8 / len(names)
+    for offset, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        for position, group in enumerate(groups.values()):
+            share = group[name]
+            x = position - 0.4 + width * (offset + 0.5)
+            error = [[100 * (share.value - share.low)], [100 * (share.high - share.value)]]
+            axes.bar(x, 100 * share.value, width * 0.92, color=colour, label=name if position == 0 else None)
+            axes.errorbar(x, 100 * share.value, yerr=error, color="black", linewidth=1, capsize=3)
+            axes.annotate(
+                f"{100 * share.value:.0f}",
+                (x, 100 * share.high),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set(title=title, ylabel="% of questions", ylim=(0, 108))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    pyplot.close(figure)
+    return figure
+
+
+def error_bars(kinds: dict[str, int], total: int) -> Figure:
+    """How often each kind of error occurs, the most frequent on top."""
+    figure, axes = pyplot.subplots(figsize=(7.0, 0.6 + 0.32 * max(1, len(kinds))), constrained_layout=True)
+    names = list(kinds)[::-1]
+    axes.barh(names, [100 * kinds[name] / total for name in names], color=TUNED_COLOUR)
+    for name in names:
+        axes.annotate(f" {kinds[name]}", (100 * kinds[name] / total, name), va="center", fontsize=9)
+    axes.set(title="What still goes wrong", xlabel="% of questions")
+    pyplot.close(figure)
+    return figure
+
+
+def parameter_bars(counts: dict[str, int]) -> Figure:
+    """Where a model's parameters are, in millions."""
+    figure, axes = pyplot.subplots(figsize=(7.0, 0.8 + 0.32 * len(counts)), constrained_layout=True)
+    names = list(counts)[::-1]
+    axes.barh(names, [counts[name] / 1e6 for name in names], color=BASE_COLOUR)
+    for name in names:
+        axes.annotate(f" {counts[name] / 1e6:.1f}", (counts[name] / 1e6, name), va="center", fontsize=9)
+    axes.set(title="Where the parameters are", xlabel="millions")
+    pyplot.close(figure)
+    return figure
+
+
+class LiveLoss(TrainerCallback):
+    """Draws the loss while training runs, and leaves the last figure in the notebook."""
+
+    def __init__(self) -> None:
+        self.display: Any = None
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if len(state.log_history) < 2 or "train_runtime" in state.log_history[-1]:
+            return
+        from IPython.display import display
+
+        figure = loss_curves(state.log_history, f"Step {state.global_step} of {state.max_steps}")
+        if self.display is None:
+            self.display = display(figure, display_id=True)
+        else:
+            self.display.update(figure)

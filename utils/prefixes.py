@@ -1,0 +1,38 @@
+"""Find sequences that start alike. Questions about one database share the instruction and the schema, which are most
+of their tokens; training and generation use this to compute the shared start once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MIN_SHARED_SHARE = 0.5
+
+
+def common_prefix_length(left: Sequence[int], right: Sequence[int]) -> int:
+    """Number of leading tokens that two sequences have in common."""
+    length = 0
+    for a, b in zip(left, right, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+def group_by_prefix(sequences: Sequence[Sequence[int]], lengths: Sequence[int] | None = None) -> list[list[int]]:
+    """Indices of the sequences, grouped so that the members of a group share at least half of their tokens.
+
+    `lengths` says how many leading tokens of each sequence count (the prompt without its answer); all by default.
+    Groups and members come in a fixed order that depends on the content alone.
+    """
+    lengths = lengths or [len(sequence) for sequence in sequences]
+    order = sorted(range(len(sequences)), key=lambda i: (list(sequences[i][: lengths[i]]), i))
+    groups: list[list[int]] = []
+    for index in order:
+        if groups:
+            first = groups[-1][0]
+            shared = common_prefix_length(sequences[first][: lengths[first]], sequences[index][: lengths[index]])
+            if shared >= MIN_SHARED_SHARE * max(lengths[first], lengths[index]):
+                groups[-1].append(index)
+                continue
+        groups.append([index])
+    return groups

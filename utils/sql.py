@@ -1,0 +1,214 @@
+"""Run SQL that a model wrote, without trusting it, and compare its answer with the right one.
+
+`execute` opens the database read-only, lets only reading through (an authorizer denies ATTACH,
+PRAGMA, writes and extension loading), and bounds time, rows and the size of any value.
+`same_result` decides whether two answers are equal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import sqlite3
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice, permutations
+from pathlib import Path
+
+MAX_SECONDS = 2.0
+MAX_ROWS = 10_000
+MAX_VALUE_BYTES = 1_000_000
+MAX_PERMUTED_COLUMNS = 6
+
+ALLOWED_ACTIONS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
+DENIED_FUNCTIONS = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"})
+
+Row = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a query gave: `rows` and `columns`, or an `error` sentence. `truncated` if rows were cut off."""
+
+    rows: list[Row] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    error: str | None = None
+    truncated: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+def build_database(sql_text: str, path: Path) -> Path:
+    """Make a SQLite file at `path` from the trusted text of a course database. The file appears whole or not at all.
+
+    Raises:
+        ValueError: the text is not valid SQL, or its foreign keys point nowhere.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{time.monotonic_ns()}.partial")
+    try:
+        with contextlib.closing(sqlite3.connect(partial)) as connection:
+            connection.executescript(f"BEGIN;\n{sql_text}\nCOMMIT;")
+            orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+            tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
+        if not tables:
+            raise ValueError("The SQL text creates no table.")
+        if orphans:
+            raise ValueError(f"Table {orphans[0][0]} has a row whose foreign key points to no row in {orphans[0][2]}.")
+        partial.replace(path)
+    except sqlite3.Error as error:
+        raise ValueError(f"The SQL text does not build a database: {error}.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def execute(
+    database: Path | str,
+    query: str,
+    *,
+    max_seconds: float = MAX_SECONDS,
+    max_rows: int = MAX_ROWS,
+) -> Result:
+    """Run one query in the sandbox. Never raises for what the query does: the error is in the result.
+
+    Args:
+        database: path of a SQLite file.
+        query: one SQL statement; anything but reading is refused.
+        max_seconds: the query is stopped after this time.
+        max_rows: at most this many rows come back; `truncated` tells when there were more.
+
+    Raises:
+        FileNotFoundError: there is no such database.
+    """
+    path = Path(database)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no database at {path}.")
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        return _run_bounded(connection, query, max_seconds, max_rows)
+    finally:
+        connection.close()
+
+
+def same_result(gold: Result, predicted: Result, *, ordered: bool) -> bool:
+    """True if the prediction answers as gold does.
+
+    Rows are compared as a multiset, or in sequence if `ordered` (the gold query has ORDER BY).
+    Numbers count by value (3 equals 3.0). Columns may come in another order, as in test-suite
+    evaluation (Zhong, Yu and Klein, 2020), since a question rarely fixes it. A query that failed,
+    or was cut off at the row limit, never equals anything.
+    """
+    if not gold.ok or not predicted.ok or gold.truncated or predicted.truncated:
+        return False
+    if len(gold.rows) != len(predicted.rows) or len(gold.columns) != len(predicted.columns):
+        return False
+    gold_rows = [tuple(map(_comparable, row)) for row in gold.rows]
+    rows = [tuple(map(_comparable, row)) for row in predicted.rows]
+    width = len(gold.columns)
+    orders = permutations(range(width)) if width <= MAX_PERMUTED_COLUMNS else [tuple(range(width))]
+    gold_columns = [Counter(column) for column in zip(*gold_rows, strict=True)]
+    columns = [Counter(column) for column in zip(*rows, strict=True)]
+    for order in orders:
+        if gold_columns and any(gold_columns[i] != columns[j] for i, j in enumerate(order)):
+            continue
+        reordered = [tuple(row[j] for j in order) for row in rows]
+        if reordered == gold_rows if ordered else Counter(reordered) == Counter(gold_rows):
+            return True
+    return False
+
+
+def is_ordered(query: str) -> bool:
+    """True if the outermost SELECT of the query has an ORDER BY, so that the order of rows is part of the answer.
+
+    ORDER BY … LIMIT 1 counts as unordered: one row has no order.
+    """
+    import sqlglot
+
+    tree = sqlglot.parse_one(query, read="sqlite")
+    limit = tree.args.get("limit")
+    if limit is not None and limit.expression.name == "1":
+        return False
+    return tree.args.get("order") is not None
+
+
+def extract_query(answer: str) -> str:
+    """The SQL inside a model's answer: a fenced block if there is one, else from the first SELECT or WITH.
+
+    Kind to models that chat around their query; an answer without SQL comes back stripped and will fail to run.
+    """
+    fenced = re.search(r"```(?:\w+)?\s*(.+?)(?:```|$)", answer, re.DOTALL)
+    text = fenced.group(1) if fenced else answer
+    start = re.search(r"\b(?:SELECT|WITH)\b", text, re.IGNORECASE)
+    if start:
+        text = text[start.start() :]
+    return _before_semicolon(text).strip()
+
+
+def normalised(query: str) -> str:
+    """One spelling for queries that differ only in spaces, quotes or the case of keywords (for exact match)."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    try:
+        return sqlglot.parse_one(query, read="sqlite").sql(dialect="sqlite", normalize=True, comments=False)
+    except SqlglotError:
+        return " ".join(query.split()).lower()
+
+
+def _run_bounded(connection: sqlite3.Connection, query: str, max_seconds: float, max_rows: int) -> Result:
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
+    denied: list[str] = []
+    deadline = time.monotonic() + max_seconds
+
+    def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
+        if action in ALLOWED_ACTIONS:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() not in DENIED_FUNCTIONS:
+            return sqlite3.SQLITE_OK
+        denied.append(second or first or "this statement")
+        return sqlite3.SQLITE_DENY
+
+    connection.set_authorizer(authorize)
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 1000)
+    try:
+        cursor = connection.execute(query)
+        rows = list(islice(cursor, max_rows + 1))
+    except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
+        return Result(error=_sentence(error, denied, deadline, max_seconds))
+    if cursor.description is None:
+        return Result(error="The text is not a query that returns rows.")
+    columns = [description[0] for description in cursor.description]
+    return Result(rows[:max_rows], columns, truncated=len(rows) > max_rows)
+
+
+def _sentence(error: Exception, denied: list[str], deadline: float, max_seconds: float) -> str:
+    if denied:
+        return f"Refused: only reading is allowed here ({denied[0]})."
+    if time.monotonic() > deadline:
+        return f"Stopped: the query took longer than {max_seconds:g} s."
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."
+
+
+def _comparable(value: object) -> object:
+    if isinstance(value, bool | int | float):
+        number = float(value)
+        # Twelve significant digits: sums of money keep their cents, sums of floats lose their noise.
+        return float(f"{number:.12g}") if math.isfinite(number) else str(number)
+    return value
+
+
+def _before_semicolon(text: str) -> str:
+    quoted = False
+    for index, character in enumerate(text):
+        if character == "'":
+            quoted = not quoted
+        elif character == ";" and not quoted:
+            return text[:index]
+    return text

@@ -1,0 +1,236 @@
+"""Training on a CPU without waste, on top of TRL: `SharedPrefixTrainer` is an `SFTTrainer` with another collator.
+
+Two things make TRL slow on a CPU: it multiplies every position with the whole vocabulary, though only the answer is
+trained, and it reads the same schema again for every question about a database. Here a batch becomes one row,
+
+    [schema][question 1 answer 1][question 2 answer 2] …
+
+with positions that restart after the schema, and attention that lets each question see the schema and itself alone
+(`utils.attention`). The loss and the gradients are those of separate examples; only the waiting is less.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl import SFTTrainer
+
+from utils.attention import Tree, attention_within_trees, make_tree
+from utils.errors import CourseError
+from utils.hardware import Choice
+from utils.prefixes import common_prefix_length, group_by_prefix
+from utils.stages import write_json
+
+IGNORED = -100
+NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)  # four dimensions: transformers passes it on and builds none itself
+COMPLETE = "complete.json"
+
+
+class TrainingDiverged(CourseError):
+    """The loss is no longer a finite number; the message says at which step and what to change."""
+
+
+def trainer_class(hardware: Choice, model: PreTrainedModel) -> type[SFTTrainer]:
+    """`SharedPrefixTrainer` on a CPU with full attention, TRL's own `SFTTrainer` everywhere else."""
+    config = model.config.get_text_config()
+    layer_types = set(getattr(config, "layer_types", None) or ["full_attention"])
+    full_attention = layer_types == {"full_attention"} and not getattr(config, "sliding_window", None)
+    return SharedPrefixTrainer if hardware.device == "cpu" and full_attention else SFTTrainer
+
+
+class SharedPrefixTrainer(SFTTrainer):
+    """An `SFTTrainer` that computes shared prompt starts once and the head on trained positions only."""
+
+    def __init__(self, *arguments: Any, pad_to_multiple_of: int = 64, **keywords: Any) -> None:
+        keywords.setdefault("data_collator", SharedPrefixCollator(pad_to_multiple_of))
+        super().__init__(*arguments, **keywords)
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        return SharedPrefixSampler(dataset, self.args.train_batch_size, self.args.seed)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor | tuple[torch.Tensor, Any]:
+        """Mean negative log-likelihood of the trained tokens; logits have the shape (trained tokens, vocabulary)."""
+        labels = inputs.pop("labels")[0]
+        read_tokens = inputs.pop("read_tokens")
+        # The token at a position is predicted by the position before it.
+        positions = (labels[1:] != IGNORED).nonzero().squeeze(-1)
+        with attention_within_trees(self.model):
+            outputs = model(**inputs, attention_mask=NO_MASK, use_cache=False, logits_to_keep=positions)
+        logits, targets = outputs.logits[0].float(), labels[positions + 1]
+        total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+        loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
+        self._record_metrics(logits.detach(), targets, read_tokens)
+        return (loss, outputs) if return_outputs else loss
+
+    def _record_metrics(self, logits: torch.Tensor, targets: torch.Tensor, read_tokens: int) -> None:
+        mode = "train" if self.model.training else "eval"
+        log_probabilities = logits.log_softmax(-1)
+        entropy = -(log_probabilities.exp() * log_probabilities).sum(-1).mean()
+        accuracy = (logits.argmax(-1) == targets).float().mean()
+        self._metrics[mode]["entropy"].append(entropy.item())
+        self._metrics[mode]["mean_token_accuracy"].append(accuracy.item())
+        if mode == "train":
+            self._total_train_tokens += read_tokens
+        self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+
+
+@dataclass
+class SharedPrefixCollator:
+    """Turns tokenised examples into one row in which examples with the same start share it.
+
+    Returns `input_ids`, `position_ids` and `labels` of shape (1, length), the `trees` that say who sees whom (see
+    `utils.attention`), and `read_tokens`, the number of tokens that the examples have when counted apart.
+    """
+
+    pad_to_multiple_of: int = 64
+
+    def __call__(self, examples: list[dict[str, list[int]]]) -> dict[str, Any]:
+        ids: list[int] = []
+        labels: list[int] = []
+        positions: list[int] = []
+        trees: list[Tree] = []
+
+        def add(example: dict[str, list[int]], start: int, stop: int) -> int:
+            ids.extend(example["input_ids"][start:stop])
+            labels.extend(example["labels"][start:stop])
+            positions.extend(range(start, stop))
+            return stop - start
+
+        prompts = [_prompt_length(example["labels"]) for example in examples]
+        for group in group_by_prefix([example["input_ids"] for example in examples], prompts):
+            shared = _shared_length([examples[i]["input_ids"] for i in group], [prompts[i] for i in group])
+            start = len(ids)
+            add(examples[group[0]], 0, shared)
+            lengths = [add(examples[i], shared, len(examples[i]["input_ids"])) for i in group]
+            trees.append(make_tree(start, shared, lengths))
+        padding = -len(ids) % self.pad_to_multiple_of
+        return {
+            "input_ids": torch.tensor([ids + [0] * padding]),
+            "labels": torch.tensor([labels + [IGNORED] * padding]),
+            "position_ids": torch.tensor([positions + [0] * padding]),
+            "trees": trees,
+            "read_tokens": sum(len(example["input_ids"]) for example in examples),
+        }
+
+
+class SharedPrefixSampler(Sampler[int]):
+    """Shuffles so that each batch holds examples with the same start, in another order every epoch."""
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int) -> None:
+        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        lengths = [_prompt_length(labels) for labels in dataset["labels"]]
+        self.groups = group_by_prefix(list(dataset["input_ids"]), lengths)
+        self.size = len(dataset)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer's data loader at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+
+        def shuffled(items: list) -> list:
+            return [items[i] for i in torch.randperm(len(items), generator=generator).tolist()]
+
+        full, rest = [], []
+        for group in self.groups:
+            members = shuffled(group)
+            cut = len(members) - len(members) % self.batch_size
+            full += [members[i : i + self.batch_size] for i in range(0, cut, self.batch_size)]
+            rest += members[cut:]
+        full += [rest[i : i + self.batch_size] for i in range(0, len(rest), self.batch_size)]
+        # A short batch must come last: the data loader cuts the stream into batches of equal size.
+        short = [batch for batch in full if len(batch) < self.batch_size]
+        for batch in [*shuffled([batch for batch in full if len(batch) == self.batch_size]), *short]:
+            yield from batch
+
+
+class StopWhenDiverged(TrainerCallback):
+    """Stops training with a sentence as soon as a logged loss is not a finite number."""
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"The loss became {loss} at step {state.global_step}. Lower the learning rate (it is "
+                f"{args.learning_rate:g}), or keep gradient clipping on (max_grad_norm = 1.0)."
+            )
+
+
+class MarkCompleteCheckpoints(TrainerCallback):
+    """Writes the sizes of a checkpoint's files beside them once all are there, which tells whole from half."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        write_json(folder / COMPLETE, {str(path.relative_to(folder)): path.stat().st_size for path in files})
+
+
+def find_checkpoint(folder: Path, parameters: dict[str, object]) -> str | None:
+    """The newest whole checkpoint to continue from, or None to start from the beginning.
+
+    Checkpoints made with other `parameters` are removed: continuing them would mix two recipes. Damaged ones are
+    removed with a message, and the one before is used.
+    """
+    recipe = folder / "parameters.json"
+    wanted = json.loads(json.dumps(parameters))
+    if not recipe.is_file() or json.loads(recipe.read_text(encoding="utf-8")) != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_json(recipe, wanted)
+        return None
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    for checkpoint in checkpoints:
+        if _is_whole(checkpoint):
+            print(f"Continuing from {checkpoint.name}.")
+            return str(checkpoint)
+        print(f"{checkpoint.name} is incomplete or damaged and was removed.")
+        shutil.rmtree(checkpoint)
+    return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        sizes = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
+        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _prompt_length(labels: list[int]) -> int:
+    """Tokens before the first trained one; the whole length if none is trained."""
+    return next((i for i, label in enumerate(labels) if label != IGNORED), len(labels))
+
+
+def _shared_length(sequences: list[list[int]], prompts: list[int]) -> int:
+    """How many leading tokens all share, leaving each at least one prompt token of its own to predict from."""
+    if len(sequences) == 1:
+        return 0
+    first, last = min(sequences), max(sequences)
+    return max(0, min(common_prefix_length(first, last), min(prompts) - 1))
