@@ -22,6 +22,9 @@ from transformers.masking_utils import sdpa_mask
 
 NAME = "shared_prefix"
 
+Prefix = list[tuple[torch.Tensor, torch.Tensor]]
+"""For each layer the keys and values of a shared start, each of shape (key heads, shared, width)."""
+
 
 @dataclass(frozen=True)
 class Tree:
@@ -73,8 +76,8 @@ def tree_attention(
 
 
 @contextlib.contextmanager
-def attention_within_trees(model: PreTrainedModel) -> Iterator[None]:
-    """While it lasts, the model takes an argument `trees` and attends within them."""
+def shared_attention(model: PreTrainedModel) -> Iterator[None]:
+    """While it lasts, the model takes an argument `trees` or `prefix` and attends accordingly."""
     config = model.config.get_text_config()
     usual = config._attn_implementation
     config._attn_implementation = NAME
@@ -119,6 +122,44 @@ def _attend_branches(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor
     return flat_output.index_select(2, tree.order)
 
 
+def prefix_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    visible: torch.Tensor,
+    prefix: tuple[torch.Tensor, torch.Tensor],
+    scaling: float,
+) -> torch.Tensor:
+    """Attention of every row of a batch to a shared start and to its own tokens.
+
+    `query` has the shape (rows, heads, new tokens, width), `key` and `value` (rows, key heads, own tokens, width),
+    `visible` (rows, 1, new tokens, own tokens) says which own tokens may be seen, and `prefix` holds the keys and
+    values of the start. Returns (rows, heads, new tokens, width).
+    """
+    rows, heads, new, width = query.shape
+    start_key, start_value = prefix
+    key_heads, shared, _ = start_key.shape
+    group = heads // key_heads
+    blocks = query.reshape(rows, key_heads, group * new, width) * scaling
+    own = (blocks @ key.transpose(-1, -2)).view(rows, key_heads, group, new, -1)
+    own = own.masked_fill(~visible[:, :, None], float("-inf"))
+    # All rows together against the start: one matrix product for each key head.
+    together = blocks.transpose(0, 1).reshape(key_heads, rows * group * new, width)
+    start = (together @ start_key.transpose(-1, -2)).view(key_heads, rows, group, new, shared).transpose(0, 1)
+    weights = torch.cat([start, own], dim=-1).softmax(-1)
+    own_weights = weights[..., shared:].reshape(rows, key_heads, group * new, -1)
+    start_weights = weights[..., :shared].transpose(0, 1).reshape(key_heads, rows * group * new, shared)
+    from_start = (start_weights @ start_value).view(key_heads, rows, group * new, width).transpose(0, 1)
+    return (own_weights @ value + from_start).reshape(rows, heads, new, width)
+
+
+def has_full_attention(model: PreTrainedModel) -> bool:
+    """True if every layer sees all earlier tokens, which the functions of this module assume."""
+    config = model.config.get_text_config()
+    layer_types = set(getattr(config, "layer_types", None) or ["full_attention"])
+    return layer_types == {"full_attention"} and not getattr(config, "sliding_window", None)
+
+
 def _causal_softmax(scores: torch.Tensor) -> torch.Tensor:
     length = scores.shape[-1]
     future = torch.ones(length, length, dtype=torch.bool, device=scores.device).triu(1)
@@ -133,9 +174,14 @@ def _forward(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     trees: Sequence[Tree] | None = None,
+    prefix: Prefix | None = None,
     **arguments: object,
 ) -> tuple[torch.Tensor, None]:
-    """The function that transformers calls. Without `trees` it is PyTorch's own attention."""
+    """The function that transformers calls. Without `trees` and `prefix` it is PyTorch's own attention."""
+    if prefix:
+        start = prefix[module.layer_idx]
+        output = prefix_attention(query, key, value, attention_mask, start, scaling or query.shape[-1] ** -0.5)
+        return output.transpose(1, 2).contiguous(), None
     if trees is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **arguments)
     output = tree_attention(query, key, value, trees, scaling or query.shape[-1] ** -0.5)

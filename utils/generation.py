@@ -1,4 +1,8 @@
-"""Answers from a model: greedy, in batches, with the shared start of the prompts computed once."""
+"""Answers from a model: greedy, in batches, with the shared start of the prompts computed once.
+
+Prompts about one database start with the same instruction and schema. That start is read once; its keys and values
+serve the whole batch at every step (see `utils.attention`), and rows whose answer has ended leave the batch.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from utils.attention import Prefix
     from utils.prompts import Message
 
 
@@ -25,31 +30,36 @@ def generate_answers(
     prompts: Sequence[list[Message]],
     *,
     max_new_tokens: int = 160,
-    batch_size: int = 24,
+    batch_size: int = 70,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """One greedy answer for each prompt, in the order of the prompts.
 
-    Prompts with the same start (one database) are answered together: the start is read once and its keys and values
-    are reused for the whole group. `on_progress(done, total)` is called after each batch.
+    `on_progress(done, total)` is called after each batch of at most `batch_size` prompts.
     """
     import torch
+
+    from utils.attention import has_full_attention
 
     rendered = [render(tokenizer, messages) for messages in prompts]
     answers = [""] * len(prompts)
     done = 0
     was_training = model.training
     model.eval()
+    decode = _decode_together if has_full_attention(model) else _decode_with_generate
     with torch.inference_mode():
         for group in group_by_prefix(rendered):
             shared = _shared_length([rendered[i] for i in group])
-            prefix = _read_prefix(model, rendered[group[0]][:shared])
+            prefix = _read_prefix(model, rendered[group[0]][:shared]) if decode is _decode_together else None
             ordered = sorted(group, key=lambda i: len(rendered[i]))
             for start in range(0, len(ordered), batch_size):
                 batch = ordered[start : start + batch_size]
-                texts = _generate_batch(model, tokenizer, [rendered[i] for i in batch], shared, prefix, max_new_tokens)
-                for index, text in zip(batch, texts, strict=True):
-                    answers[index] = text
+                for index, ids in zip(
+                    batch,
+                    decode(model, tokenizer, [rendered[i] for i in batch], shared, prefix, max_new_tokens),
+                    strict=True,
+                ):
+                    answers[index] = tokenizer.decode(ids, skip_special_tokens=True)
                 done += len(batch)
                 if on_progress:
                     on_progress(done, len(prompts))
@@ -64,46 +74,102 @@ def _shared_length(sequences: list[list[int]]) -> int:
     return min(common_prefix_length(min(sequences), max(sequences)), min(map(len, sequences)) - 1)
 
 
-def _read_prefix(model: PreTrainedModel, prefix: list[int]):  # noqa: ANN202 - a transformers Cache or None
+def _read_prefix(model: PreTrainedModel, prefix: list[int]) -> Prefix | None:
+    """Keys and values of the shared start in every layer, each of shape (key heads, shared, width)."""
     import torch
 
     if not prefix:
         return None
     ids = torch.tensor([prefix], device=model.device)
-    return model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+    cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+    return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
 
 
-def _generate_batch(
+def _decode_together(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     sequences: list[list[int]],
     shared: int,
-    prefix: object | None,
+    prefix: Prefix | None,
     max_new_tokens: int,
-) -> list[str]:
-    """Answers for sequences that share their first `shared` tokens, whose keys and values are in `prefix`."""
-    import copy
-
+) -> list[list[int]]:
+    """New token ids for sequences that share their first `shared` tokens, whose keys and values are in `prefix`."""
     import torch
+    from transformers import DynamicCache
 
-    longest = max(map(len, sequences))
-    ids, mask = [], []
-    for sequence in sequences:
-        # The padding stands between the shared start and the rest, so that all rests end together.
-        padding = longest - len(sequence)
-        ids.append(sequence[:shared] + [tokenizer.pad_token_id] * padding + sequence[shared:])
-        mask.append([1] * shared + [0] * padding + [1] * (len(sequence) - shared))
-    arguments: dict[str, object] = {}
-    if prefix is not None:
-        cache = copy.deepcopy(prefix)
-        cache.batch_repeat_interleave(len(sequences))
-        arguments["past_key_values"] = cache
-    output: torch.Tensor = model.generate(
-        input_ids=torch.tensor(ids, device=model.device),
-        attention_mask=torch.tensor(mask, device=model.device),
+    from utils.attention import shared_attention
+
+    ids, mask = _pad_left([sequence[shared:] for sequence in sequences], tokenizer.pad_token_id, model.device)
+    positions = (shared + mask.cumsum(-1) - 1).clamp(min=0)
+    ends = torch.tensor(sorted(_end_tokens(model, tokenizer)), device=model.device)
+    length = ids.shape[1]
+    # A padding position sees itself, so that no row of the softmax is empty.
+    visible = torch.ones(length, length, dtype=torch.bool, device=model.device).tril()[None] & mask[:, None, :].bool()
+    visible = (visible | torch.eye(length, dtype=torch.bool, device=model.device))[:, None]
+    cache = DynamicCache(config=model.config)
+    answers: list[list[int]] = [[] for _ in sequences]
+    alive = list(range(len(sequences)))
+    with shared_attention(model):
+        for _ in range(max_new_tokens):
+            logits = model(
+                input_ids=ids,
+                attention_mask=visible,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+                prefix=prefix or (),
+            ).logits[:, -1]
+            chosen = logits.argmax(-1)
+            going = ~torch.isin(chosen, ends)
+            for row, token, goes_on in zip(alive, chosen.tolist(), going.tolist(), strict=True):
+                if goes_on:
+                    answers[row].append(token)
+            if not going.any():
+                break
+            if not going.all():
+                kept = going.nonzero().squeeze(-1)
+                cache.batch_select_indices(kept)
+                alive = [alive[i] for i in kept.tolist()]
+                chosen, positions, mask = chosen[kept], positions[kept], mask[kept]
+            ids = chosen[:, None]
+            positions = positions[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
+            visible = mask[:, None, None, :].bool()
+    return answers
+
+
+def _decode_with_generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sequences: list[list[int]],
+    shared: int,
+    prefix: Prefix | None,
+    max_new_tokens: int,
+) -> list[list[int]]:
+    """The same through `model.generate`, for models with other kinds of attention."""
+    ids, mask = _pad_left(sequences, tokenizer.pad_token_id, model.device)
+    output = model.generate(
+        input_ids=ids,
+        attention_mask=mask,
         max_new_tokens=max_new_tokens,
         do_sample=False,
         pad_token_id=tokenizer.pad_token_id,
-        **arguments,
     )
-    return tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
+    return output[:, ids.shape[1] :].tolist()
+
+
+def _pad_left(sequences: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and mask of shape (sequences, longest), all sequences ending together."""
+    import torch
+
+    longest = max(map(len, sequences))
+    ids = [[pad] * (longest - len(sequence)) + sequence for sequence in sequences]
+    mask = [[0] * (longest - len(sequence)) + [1] * len(sequence) for sequence in sequences]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    ends = model.generation_config.eos_token_id
+    listed = ends if isinstance(ends, list) else [ends]
+    return {token for token in [*listed, tokenizer.eos_token_id] if token is not None}

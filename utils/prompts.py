@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from utils.data import Question
 from utils.difficulty import LEVELS
-from utils.schema import linked_values, read_schema, schema_text
+from utils.schema import Schema, linked_values, read_schema, schema_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,20 +21,21 @@ INSTRUCTION = "Write one SQLite query that answers the question."
 Message = dict[str, str]
 
 
-def system_message(database: Path) -> Message:
+def system_message(schema: Schema) -> Message:
     """The instruction and the schema."""
-    return {"role": "system", "content": f"{INSTRUCTION}\n{schema_text(read_schema(database))}"}
+    return {"role": "system", "content": f"{INSTRUCTION}\n{schema_text(schema)}"}
 
 
-def user_message(question: str, database: Path) -> Message:
+def user_message(question: str, schema: Schema) -> Message:
     """The question, and the values of the database that it mentions."""
-    values = linked_values(read_schema(database), question)
+    values = linked_values(schema, question)
     return {"role": "user", "content": "\n".join([question, *values])}
 
 
-def prompt(question: str, database: Path) -> list[Message]:
-    """The zero-shot prompt, the one that training uses too."""
-    return [system_message(database), user_message(question, database)]
+def prompt(question: str, database: Path | Schema) -> list[Message]:
+    """The zero-shot prompt, the one that training uses too, for a SQLite file or a schema."""
+    schema = database if isinstance(database, Schema) else read_schema(database)
+    return [system_message(schema), user_message(question, schema)]
 
 
 def few_shot_prompt(question: str, database: Path, examples: list[tuple[str, str, Path]]) -> list[Message]:
@@ -55,14 +56,15 @@ def choose_examples(questions: list[Question], databases: dict[str, Path], count
     return [(question.question, question.sql, databases[name]) for name, question in chosen.items()]
 
 
-def training_row(question: str, sql: str, database: Path) -> dict[str, list[Message]]:
+def training_row(question: str, sql: str, database: Path | Schema) -> dict[str, list[Message]]:
     """A conversational prompt/completion row, TRL's format in which the prompt is masked by itself."""
     return {"prompt": prompt(question, database), "completion": [{"role": "assistant", "content": sql}]}
 
 
 def _with_schema(question: str, database: Path) -> Message:
-    message = user_message(question, database)
-    return message | {"content": f"{schema_text(read_schema(database))}\n{message['content']}"}
+    schema = read_schema(database)
+    message = user_message(question, schema)
+    return message | {"content": f"{schema_text(schema)}\n{message['content']}"}
 
 
 def tokenize_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, list[Message]]) -> tuple[list[int], list[int]]:

@@ -25,7 +25,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
-from utils.attention import Tree, attention_within_trees, make_tree
+from utils.attention import Tree, has_full_attention, make_tree, shared_attention
 from utils.errors import CourseError
 from utils.hardware import Choice
 from utils.prefixes import common_prefix_length, group_by_prefix
@@ -42,10 +42,7 @@ class TrainingDiverged(CourseError):
 
 def trainer_class(hardware: Choice, model: PreTrainedModel) -> type[SFTTrainer]:
     """`SharedPrefixTrainer` on a CPU with full attention, TRL's own `SFTTrainer` everywhere else."""
-    config = model.config.get_text_config()
-    layer_types = set(getattr(config, "layer_types", None) or ["full_attention"])
-    full_attention = layer_types == {"full_attention"} and not getattr(config, "sliding_window", None)
-    return SharedPrefixTrainer if hardware.device == "cpu" and full_attention else SFTTrainer
+    return SharedPrefixTrainer if hardware.device == "cpu" and has_full_attention(model) else SFTTrainer
 
 
 class SharedPrefixTrainer(SFTTrainer):
@@ -59,6 +56,11 @@ class SharedPrefixTrainer(SFTTrainer):
         dataset = self.train_dataset if train_dataset is None else train_dataset
         return SharedPrefixSampler(dataset, self.args.train_batch_size, self.args.seed)
 
+    def training_step(self, *arguments: Any, **keywords: Any) -> torch.Tensor:
+        # The backward pass too: with activation checkpointing it runs the forward pass again.
+        with shared_attention(self.model):
+            return super().training_step(*arguments, **keywords)
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -71,7 +73,7 @@ class SharedPrefixTrainer(SFTTrainer):
         read_tokens = inputs.pop("read_tokens")
         # The token at a position is predicted by the position before it.
         positions = (labels[1:] != IGNORED).nonzero().squeeze(-1)
-        with attention_within_trees(self.model):
+        with shared_attention(self.model):
             outputs = model(**inputs, attention_mask=NO_MASK, use_cache=False, logits_to_keep=positions)
         logits, targets = outputs.logits[0].float(), labels[positions + 1]
         total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")

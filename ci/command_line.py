@@ -1,0 +1,195 @@
+"""The commands of `ci/course.py`. Faults of a request are told before anything is done."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from ci import badges, environment
+from ci.errors import UsageError
+from ci.parameters import Notebook, read_notebooks
+from ci.plan import Request, check_request, make_steps
+from ci.project import Project
+from utils.errors import CourseError
+
+PROJECT = Project(Path(__file__).resolve().parent.parent)
+COMMAND = "python3 ci/course.py"
+FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line instead of printing the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse a command line."""
+        raise UsageError(f"{message[:1].upper()}{message[1:]}. Help: {self.prog} --help")
+
+
+def main(arguments: Sequence[str], project: Project = PROJECT) -> int:
+    """Run a command; returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        options = make_parser().parse_args(arguments)
+        return options.command(project, options, list(arguments))
+    except UsageError as error:
+        return _complain(error, REFUSED)
+    except CourseError as error:
+        return _complain(error, FAILED)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stdout = None
+        return 0
+    except KeyboardInterrupt:
+        print("Interrupted. Run the same command again to continue.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def make_parser() -> OneLineParser:
+    """The options of all commands."""
+    parser = OneLineParser(prog=COMMAND, description="Run and check the course.", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="run|test|list|badges|publish")
+    run = commands.add_parser("run", help="run the course; ends with a results page", allow_abbrev=False)
+    run.set_defaults(command=run_command)
+    run.add_argument("--profile", default="cpu", help="smoke, cpu or gpu: see ci/profiles (default: cpu)")
+    run.add_argument("--only", metavar="05", help="run this notebook alone")
+    run.add_argument("--from", dest="start", metavar="03", help="run from this notebook on")
+    run.add_argument("--name", help="results go to runs/NAME (default: course; smoke and gpu for those profiles)")
+    run.add_argument(
+        "-p",
+        dest="assignments",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a parameter, see the list command",
+    )
+    run.add_argument("--fresh", action="store_true", help="delete runs/NAME first")
+    test = commands.add_parser("test", help="check style, unit tests and every notebook", allow_abbrev=False)
+    test.set_defaults(command=test_command)
+    for command in (run, test):
+        command.add_argument(
+            "--torch",
+            choices=environment.TORCH_CHOICES,
+            default="auto",
+            help="which build of PyTorch to install (default: auto, the CPU build where there is no NVIDIA GPU)",
+        )
+    listing = commands.add_parser("list", help="the notebooks and their parameters", allow_abbrev=False)
+    listing.set_defaults(command=list_command)
+    rename = commands.add_parser("badges", help="point all badges and clone commands at a repository")
+    rename.set_defaults(command=badges_command)
+    rename.add_argument("--repo", required=True, metavar="OWNER/NAME", help="the repository on GitHub")
+    publishing = commands.add_parser("publish", help="write a run's figures into the README and the notebooks")
+    publishing.set_defaults(command=publish_command)
+    publishing.add_argument("--name", default="course", help="the run (default: course)")
+    return parser
+
+
+def run_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Run the course, or a part of it."""
+    request = Request(
+        profile=options.profile,
+        only=options.only,
+        start=options.start,
+        name=options.name,
+        assignments=tuple(options.assignments),
+        fresh=options.fresh,
+    )
+    notebooks = read_notebooks(project.notebooks)
+    check_request(project, request, notebooks)
+    environment.enter(project, options.torch)
+    return run_course(project, request, notebooks, arguments)
+
+
+def run_course(project: Project, request: Request, notebooks: list[Notebook], arguments: list[str]) -> int:
+    """Run the notebooks of a request and show the results. Needs the installed environment."""
+    from ci.results import print_results
+    from ci.runner import run_steps
+
+    steps = make_steps(project, request, notebooks)
+    if request.fresh:
+        delete_run(project, request.run_name)
+    outcome = run_steps(project, request.run_name, steps, forced=request.forced)
+    if outcome.failures:
+        failure = outcome.failures[0]
+        print(f"\n{failure}\nTo continue from there:        {continuing(arguments, failure.number, request)}")
+        return FAILED
+    if not outcome.executed:
+        print(
+            "All of these notebooks were done before with the same contents; --fresh deletes the run and starts again."
+        )
+    print_results(project, request.run_name, notebooks)
+    return 0
+
+
+def test_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Check everything, and tell at the end what failed."""
+    read_notebooks(project.notebooks)
+    environment.enter(project, options.torch)
+    from ci.all_checks import run_checks
+
+    return run_checks(project)
+
+
+def list_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Print the notebooks and what they take."""
+    for notebook in read_notebooks(project.notebooks):
+        print(f"{notebook.number}  {notebook.title}")
+        for parameter in notebook.parameters.values():
+            print(f"      {parameter}")
+    return 0
+
+
+def badges_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Rewrite the repository's name wherever it stands."""
+    changed = badges.rename(project, options.repo)
+    print(f"{len(changed)} files now point to {options.repo}{': ' if changed else ''}{', '.join(changed)}")
+    return 0
+
+
+def publish_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Write the figures of a run into the README and the notebooks."""
+    from ci.publish import publish
+
+    written = publish(project, options.name)
+    print(f"The figures of runs/{options.name} are in {', '.join(written)}")
+    return 0
+
+
+def delete_run(project: Project, run_name: str) -> None:
+    """Delete `runs/RUN_NAME`, never anything outside `runs`: of a link only the link goes."""
+    folder = project.runs / run_name
+    if folder.parent != project.runs or run_name in {"", ".", ".."}:
+        raise UsageError(f"{run_name!r} is not the name of a run.")
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def continuing(arguments: list[str], number: str, request: Request) -> str:
+    """The command that goes on at the notebook that failed, with the options of the one that failed."""
+    kept = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in {"--only", "--from"}:
+            next(rest, None)
+        elif not argument.startswith(("--only=", "--from=", "--fresh")):
+            kept.append(argument)
+    option = "--only" if request.only is not None else "--from"
+    return shlex.join([*COMMAND.split(), kept[0], option, number, *kept[1:]])
+
+
+def _complain(error: Exception, status: int) -> int:
+    print(error, file=sys.stderr)
+    return status
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,117 @@
+"""The command `course.py publish`: a run's own figures go into the README and into the notebooks' opening lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+
+from ci.errors import UsageError
+from ci.parameters import Notebook, read_notebooks
+from ci.project import Project, write_whole
+from ci.record import Record
+from ci.results import percent, points, read_summary, sentence
+from utils.stages import MAKERS, read_manifest
+
+PICTURE = "base_against_tuned.png"
+TIME_LINE = re.compile(r"\*\*It takes\*\*[^\n\"\\]*")
+
+
+def publish(project: Project, run_name: str) -> list[str]:
+    """Write the figures of a complete run of the cpu profile. Returns the files written.
+
+    Raises:
+        UsageError: the run has no scores, or a notebook of it was not done.
+    """
+    run = project.runs / run_name
+    summary = read_summary(run)
+    if summary is None:
+        raise UsageError(f"runs/{run_name} has no scores: finish the run first.")
+    done = Record(run / "notebooks" / "progress.json").done
+    notebooks = [notebook for notebook in read_notebooks(project.notebooks) if notebook.name in done]
+    seconds = {notebook.name: float(str(done[notebook.name]["seconds"])) for notebook in notebooks}
+    readme = project.root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    text = between(text, "result", _result(summary))
+    text = between(text, "times", _times(notebooks, seconds))
+    write_whole(readme, text)
+    picture = project.root / "docs" / PICTURE
+    picture.parent.mkdir(exist_ok=True)
+    shutil.copyfile(run / "evaluation" / "plots" / PICTURE, picture)
+    written = ["README.md", f"docs/{PICTURE}"]
+    for notebook in notebooks:
+        if _write_time_line(notebook.path, seconds[notebook.name], _memory(run, notebook)):
+            written.append(f"notebooks/{notebook.path.name}")
+    return written
+
+
+def between(text: str, name: str, content: str) -> str:
+    """The text with what stands between the two marks of `name` replaced. Raises UsageError if a mark is missing."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if begin not in text or end not in text:
+        raise UsageError(f"README.md has no marks {begin} and {end} to write between.")
+    return text[: text.index(begin) + len(begin)] + f"\n{content}\n" + text[text.index(end) :]
+
+
+def _result(summary: dict) -> str:
+    lines = [
+        f"![Base against tuned](docs/{PICTURE})",
+        "",
+        f"{sentence(summary)}:",
+        "",
+        "| | base | tuned | gain, points |",
+        "|---|---|---|---|",
+    ]
+    for row in summary["rows"]:
+        lines.append(f"| {row['metric']} | {percent(row['base'])} | {percent(row['tuned'])} | {points(row['gain'])} |")
+    return "\n".join(lines)
+
+
+def _times(notebooks: list[Notebook], seconds: dict[str, float]) -> str:
+    parts = ", ".join(f"{notebook.number} {_spoken(seconds[notebook.name])}" for notebook in notebooks)
+    return f"The last full run took {_spoken(sum(seconds.values()))} after the installation, on {machine()}: {parts}."
+
+
+def machine() -> str:
+    """Such as `2 cores of an AMD EPYC`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
+        model = found[1].strip() if found else model
+    return f"{cores} cores of {'an' if model[:1] in 'AEIOU' else 'a'} {model}, without a GPU"
+
+
+def _memory(run: Path, notebook: Notebook) -> float | None:
+    """Peak memory in GB, from the manifest of the stage that the notebook makes; None if it makes none."""
+    for stage, maker in MAKERS.items():
+        if maker == notebook.name:
+            try:
+                return float(read_manifest(run / stage)["peak_memory_gb"])
+            except (OSError, ValueError, KeyError):
+                return None
+    return None
+
+
+def _write_time_line(path: Path, seconds: float, memory: float | None) -> bool:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    line = f"**It takes** {_spoken(seconds)} with the profile cpu on two cores"
+    line += f" and {memory:.1f} GB of memory." if memory else "."
+    changed = False
+    for cell in content["cells"]:
+        if cell["cell_type"] == "markdown":
+            source = "".join(cell["source"])
+            renewed = TIME_LINE.sub(line, source)
+            changed |= renewed != source
+            cell["source"] = renewed.splitlines(keepends=True)
+    if changed:
+        write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return changed
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,73 @@
+"""Which notebooks of a run are done, and with what: `runs/NAME/notebooks/progress.json`.
+
+A notebook is done if its record has the key that it would get now. The key is a hash of everything that decides its
+result: its cells, its parameters, `utils/` and `data/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from ci.project import Project, write_whole
+
+
+class Record:
+    """The notebooks done in one run. Every change is on disk when the method returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: dict[str, dict[str, object]] = self._read()
+
+    def key_of(self, name: str) -> str | None:
+        """The key with which a notebook was done."""
+        return str(self.done[name]["key"]) if name in self.done else None
+
+    def add(self, name: str, key: str, seconds: float, values: Mapping[str, object]) -> None:
+        """Note that a notebook is done."""
+        finished = datetime.now().astimezone().isoformat(timespec="seconds")
+        self.done[name] = {
+            "key": key,
+            "seconds": round(seconds, 1),
+            "finished": finished,
+            "parameters": dict(values),
+        }
+        self._write()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Notebooks that are to run again."""
+        for name in names:
+            self.done.pop(name, None)
+        self._write()
+
+    def _read(self) -> dict[str, dict[str, object]]:
+        try:
+            done = json.loads(self.path.read_text(encoding="utf-8"))["notebooks"]
+            return {name: entry for name, entry in done.items() if "key" in entry}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def _write(self) -> None:
+        write_whole(self.path, json.dumps({"notebooks": self.done}, indent=2, ensure_ascii=False) + "\n")
+
+
+def common_hash(project: Project) -> str:
+    """Hash of what all notebooks share: the modules of `utils/` and the contents of `data/`."""
+    digest = hashlib.sha256()
+    data = sorted(path for path in (project.root / "data").rglob("*") if path.is_file())
+    for path in [*sorted((project.root / "utils").glob("*.py")), *data]:
+        if "__pycache__" not in path.parts:
+            digest.update(f"\0{path.relative_to(project.root).as_posix()}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def key_of(notebook: Path, values: Mapping[str, object], common: str) -> str:
+    """The key of a notebook with these parameters. Outputs and execution counts do not count."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    content = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    text = json.dumps([content, dict(values), common], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
