@@ -42,7 +42,8 @@ class Tree:
 
 def make_tree(start: int, shared: int, branch_lengths: Sequence[int]) -> Tree:
     """The layout of a tree whose branches stand one after another behind the shared start."""
-    longest = max(branch_lengths)
+    # Rounded up, so that fewer shapes occur: the first product of each shape costs the making of a kernel.
+    longest = -(-max(branch_lengths) // 16) * 16
     positions = torch.full((len(branch_lengths), longest), start)
     order = []
     first = start + shared

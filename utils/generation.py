@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from utils.attention import Prefix
+    from utils.constraints import SchemaConstraint
     from utils.prompts import Message
+
+CANDIDATES = 2000
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
@@ -31,11 +34,16 @@ def generate_answers(
     *,
     max_new_tokens: int = 160,
     batch_size: int = 70,
+    constraints: Sequence[SchemaConstraint] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """One greedy answer for each prompt, in the order of the prompts.
 
-    `on_progress(done, total)` is called after each batch of at most `batch_size` prompts.
+    With `constraints`, one for each prompt, each token is the most probable one that its constraint allows (see
+    `utils.constraints`). `on_progress(done, total)` is called after each batch of at most `batch_size` prompts.
+
+    Raises:
+        ValueError: constraints for a model whose attention is not full, which `generate` answers without them.
     """
     import torch
 
@@ -47,6 +55,8 @@ def generate_answers(
     was_training = model.training
     model.eval()
     decode = _decode_together if has_full_attention(model) else _decode_with_generate
+    if constraints is not None and decode is _decode_with_generate:
+        raise ValueError("This model's attention has a sliding window: generate without constraints.")
     with torch.inference_mode():
         for group in group_by_prefix(rendered):
             shared = _shared_length([rendered[i] for i in group])
@@ -54,11 +64,10 @@ def generate_answers(
             ordered = sorted(group, key=lambda i: len(rendered[i]))
             for start in range(0, len(ordered), batch_size):
                 batch = ordered[start : start + batch_size]
-                for index, ids in zip(
-                    batch,
-                    decode(model, tokenizer, [rendered[i] for i in batch], shared, prefix, max_new_tokens),
-                    strict=True,
-                ):
+                sequences = [rendered[i] for i in batch]
+                rules = [constraints[i] for i in batch] if constraints else None
+                written = decode(model, tokenizer, sequences, shared, prefix, max_new_tokens, rules)
+                for index, ids in zip(batch, written, strict=True):
                     answers[index] = tokenizer.decode(ids, skip_special_tokens=True)
                 done += len(batch)
                 if on_progress:
@@ -92,6 +101,7 @@ def _decode_together(
     shared: int,
     prefix: Prefix | None,
     max_new_tokens: int,
+    constraints: list[SchemaConstraint] | None,
 ) -> list[list[int]]:
     """New token ids for sequences that share their first `shared` tokens, whose keys and values are in `prefix`."""
     import torch
@@ -121,6 +131,9 @@ def _decode_together(
                 prefix=prefix or (),
             ).logits[:, -1]
             chosen = logits.argmax(-1)
+            if constraints:
+                written = [(answers[row], constraints[row]) for row in alive]
+                chosen = _choose_allowed(logits, written, tokenizer, ends.tolist())
             going = ~torch.isin(chosen, ends)
             for row, token, goes_on in zip(alive, chosen.tolist(), going.tolist(), strict=True):
                 if goes_on:
@@ -146,6 +159,7 @@ def _decode_with_generate(
     shared: int,
     prefix: Prefix | None,
     max_new_tokens: int,
+    constraints: list[SchemaConstraint] | None,
 ) -> list[list[int]]:
     """The same through `model.generate`, for models with other kinds of attention."""
     ids, mask = _pad_left(sequences, tokenizer.pad_token_id, model.device)
@@ -157,6 +171,28 @@ def _decode_with_generate(
         pad_token_id=tokenizer.pad_token_id,
     )
     return output[:, ids.shape[1] :].tolist()
+
+
+def _choose_allowed(
+    logits: torch.Tensor,
+    written: list[tuple[list[int], SchemaConstraint]],
+    tokenizer: PreTrainedTokenizerBase,
+    ends: list[int],
+) -> torch.Tensor:
+    """For each row the most probable token that its constraint allows after what is written; else an end token."""
+    import torch
+
+    ranked = logits.topk(min(CANDIDATES, logits.shape[-1]), dim=-1).indices.tolist()
+    chosen = []
+    for tokens, (ids, constraint) in zip(ranked, written, strict=True):
+        text = tokenizer.decode(ids)
+        allowed = (
+            token
+            for token in tokens
+            if (constraint.can_end(text) if token in ends else constraint.can_continue(tokenizer.decode([*ids, token])))
+        )
+        chosen.append(next(allowed, ends[0]))
+    return torch.tensor(chosen, device=logits.device)
 
 
 def _pad_left(sequences: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

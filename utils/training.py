@@ -11,8 +11,10 @@ with positions that restart after the schema, and attention that lets each quest
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,6 +53,7 @@ class SharedPrefixTrainer(SFTTrainer):
     def __init__(self, *arguments: Any, pad_to_multiple_of: int = 64, **keywords: Any) -> None:
         keywords.setdefault("data_collator", SharedPrefixCollator(pad_to_multiple_of))
         super().__init__(*arguments, **keywords)
+        self.add_callback(ReturnFreeMemory())
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -121,6 +124,8 @@ class SharedPrefixCollator:
             start = len(ids)
             add(examples[group[0]], 0, shared)
             lengths = [add(examples[i], shared, len(examples[i]["input_ids"])) for i in group]
+            if not shared:
+                labels[start] = IGNORED  # nothing stands before the first token that could predict it
             trees.append(make_tree(start, shared, lengths))
         padding = -len(ids) % self.pad_to_multiple_of
         return {
@@ -186,12 +191,25 @@ class StopWhenDiverged(TrainerCallback):
             )
 
 
+class ReturnFreeMemory(TrainerCallback):
+    """Gives freed memory back to the system now and then: with rows of many lengths the heap would grow without end."""
+
+    def __init__(self, every_steps: int = 5) -> None:
+        self.every_steps = every_steps
+        # glibc only; other systems do this by themselves.
+        self.trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.trim is not None and state.global_step % self.every_steps == 0:
+            self.trim(0)
+
+
 class MarkCompleteCheckpoints(TrainerCallback):
     """Writes the sizes of a checkpoint's files beside them once all are there, which tells whole from half."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
         write_json(folder / COMPLETE, {str(path.relative_to(folder)): path.stat().st_size for path in files})
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from utils.attention import Tree, make_tree, shared_attention, tree_attention
+from utils.attention import Tree, has_full_attention, make_tree, prefix_attention, shared_attention, tree_attention
 
 torch.set_num_threads(1)
 WIDTH = 4
@@ -81,6 +82,39 @@ def test_layout_of_a_tree() -> None:
     assert tree.branches[0, :2].tolist() == [14, 15]
     assert tree.branches[1].tolist() == [16, 17, 18]
     assert tree.branches.flatten()[tree.order].tolist() == [14, 15, 16, 17, 18]
+
+
+@pytest.mark.parametrize("heads", [(4, 4), (4, 2), (6, 1)], ids=str)
+@pytest.mark.parametrize("new", [1, 3])
+def test_prefix_attention_equals_masked_attention(heads: tuple[int, int], new: int) -> None:
+    torch.manual_seed(1)
+    rows, shared, own = 3, 5, 4
+    query = torch.randn(rows, heads[0], new, WIDTH)
+    key, value = torch.randn(2, rows, heads[1], own, WIDTH)
+    start_key, start_value = torch.randn(2, heads[1], shared, WIDTH)
+    # The new tokens are the last ones; the second row begins with padding.
+    visible = torch.ones(new, own, dtype=torch.bool).tril(own - new).repeat(rows, 1, 1, 1)
+    visible[1, :, :, 0] = False
+    found = prefix_attention(query, key, value, visible, (start_key, start_value), 0.3)
+    whole_key = torch.cat([start_key.expand(rows, -1, -1, -1), key], dim=2)
+    whole_value = torch.cat([start_value.expand(rows, -1, -1, -1), value], dim=2)
+    mask = torch.cat([torch.ones(rows, 1, new, shared, dtype=torch.bool), visible], dim=-1)
+    torch.testing.assert_close(found, masked_attention(query, whole_key, whole_value, mask, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("settings", "full"),
+    [
+        ({}, True),
+        ({"layer_types": None, "sliding_window": None}, True),
+        ({"layer_types": ["full_attention", "full_attention"]}, True),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, False),
+        ({"sliding_window": 4096}, False),
+    ],
+)
+def test_full_attention_is_told_from_others(settings: dict, full: bool) -> None:
+    config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(**settings))
+    assert has_full_attention(SimpleNamespace(config=config)) is full
 
 
 def test_model_reads_branches_as_separate_sequences() -> None:

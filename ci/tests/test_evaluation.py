@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from utils.evaluation import (
     score,
     summarise,
 )
-from utils.sql import build_database
+from utils.sql import build_database, execute
 
 CLINIC = """CREATE TABLE owners (id INTEGER PRIMARY KEY, name TEXT, town TEXT);
 CREATE TABLE pets (id INTEGER PRIMARY KEY, name TEXT, kind TEXT, weight REAL, owner_id INTEGER REFERENCES owners(id));
@@ -179,7 +180,7 @@ def test_with_is_no_other_table(databases: dict[str, Path]) -> None:
 
 
 def test_slow_query_is_a_kind_of_error(databases: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("utils.sql").sql.execute.__kwdefaults__, "max_seconds", 0.05)
+    monkeypatch.setattr("utils.evaluation.execute", partial(execute, max_seconds=0.05))
     answer = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n"
     assert score([ask(CATS)], [answer], databases)[0].error == "too slow"
 

@@ -98,16 +98,27 @@ def test_same_prompt_twice(model: LlamaForCausalLM, tokenizer: PreTrainedTokeniz
     assert found == one_by_one(model, tokenizer, prompts)
 
 
-def test_answers_end_at_the_end(tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM) -> None:
+def test_answer_ends_before_the_end_token(tokenizer: PreTrainedTokenizerFast, model: LlamaForCausalLM) -> None:
     prompts = make_prompts(4)
-    usual = one_by_one(model, tokenizer, prompts)
-    first = tokenizer.convert_tokens_to_ids(usual[0].split()[2])
-    model.generation_config.eos_token_id = first
+    usual = [answer.split() for answer in one_by_one(model, tokenizer, prompts)]
+    end = usual[0][2]
+    model.generation_config.eos_token_id = [1, tokenizer.convert_tokens_to_ids(end)]
     try:
         found = generate_answers(model, tokenizer, prompts, max_new_tokens=NEW_TOKENS)
     finally:
         model.generation_config.eos_token_id = 1
-    assert found[0] == " ".join(usual[0].split()[: usual[0].split().index(usual[0].split()[2]) + 1])
+    wanted = [" ".join(answer[: answer.index(end)] if end in answer else answer) for answer in usual]
+    assert found == wanted
+    assert len({len(answer.split()) for answer in wanted}) > 1
+
+
+def test_other_kinds_of_attention_are_answered_too(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = make_prompts(3, 2)
+    monkeypatch.setattr("utils.attention.has_full_attention", lambda _: False)
+    found = generate_answers(model, tokenizer, prompts, max_new_tokens=NEW_TOKENS, batch_size=2)
+    assert found == one_by_one(model, tokenizer, prompts)
 
 
 def test_progress_is_told(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
