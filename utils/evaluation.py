@@ -56,17 +56,25 @@ def score(questions: Sequence[Question], answers: Sequence[str], databases: dict
 
 
 def interval(hits: Sequence[bool], seed: int = 0) -> Interval:
-    """Share of hits with its 95% percentile bootstrap interval (Efron, 1979) from 10,000 resamples."""
+    """Share of hits with its 95% percentile bootstrap interval (Efron, 1979) from 10,000 resamples.
+
+    Where all or none are hits the bootstrap has nothing to vary; there the exact binomial bound is given (Clopper and
+    Pearson, 1934).
+    """
     import numpy
 
     values = numpy.asarray(hits, dtype=float)
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"))
+    share = float(values.mean())
+    if share in {0.0, 1.0}:
+        bound = 0.025 ** (1 / len(values))
+        return Interval(share, 0.0, 1 - bound) if share == 0.0 else Interval(share, bound, 1.0)
     generator = numpy.random.default_rng(seed)
     # The mean of a resample of zeros and ones is binomial: no need to draw the rows themselves.
-    means = generator.binomial(len(values), values.mean(), RESAMPLES) / len(values)
+    means = generator.binomial(len(values), share, RESAMPLES) / len(values)
     low, high = numpy.percentile(means, [2.5, 97.5])
-    return Interval(float(values.mean()), float(low), float(high))
+    return Interval(share, float(low), float(high))
 
 
 def paired_difference(before: Sequence[bool], after: Sequence[bool], seed: int = 0) -> Interval:
