@@ -2,7 +2,8 @@
 
 Points: one for each join, GROUP BY, HAVING, LIMIT, CASE, arithmetic (once), condition beyond the
 first and aggregate beyond the first; two for each SELECT beyond the first (subqueries and set
-operations) and for each window function. 0-1 easy, 2-3 medium, 4-5 hard, 6 and more extra hard.
+operations) and for each window function. A condition inside a subquery counts for its own WHERE and
+for the one around it, since nesting is what makes it hard. 0-1 easy, 2-3 medium, 4-5 hard, 6 and more extra hard.
 The four names are Spider's (Yu et al., 2018); the rule is our own.
 """
 

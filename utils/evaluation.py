@@ -132,7 +132,9 @@ def error_kind(gold: str, query: str, gold_result: Result, result: Result) -> st
     def names(tree: exp.Expression, *kinds: type[exp.Expression]) -> list[str]:
         return sorted(node.name.lower() if node.name else node.key for node in tree.find_all(*kinds))
 
-    if set(names(wanted, exp.Table)) != set(names(got, exp.Table)):
+    if set(names(wanted, exp.Table)) != set(names(got, exp.Table)) - {
+        cte.alias.lower() for cte in got.find_all(exp.CTE)
+    }:
         return "wrong tables"
     if len(gold_result.columns) != len(result.columns) or _selected(wanted) != _selected(got):
         return "wrong columns returned"

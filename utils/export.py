@@ -14,6 +14,7 @@ def model_card(base_model: str, dataset: Path, model: Path, evaluation: Path) ->
     summary = json.loads((evaluation / "summary.json").read_text(encoding="utf-8"))
     embedded = EMBEDDED.get(base_model)
     base = embedded.hub_id if embedded else base_model
+    base = Path(base).name if Path(base).is_absolute() or base.startswith((".", "~")) else base
     licence = embedded.licence.lower() if embedded else "other"
     data, training = read_manifest(dataset), read_manifest(model)
     recipe, results = training["parameters"], training["results"]

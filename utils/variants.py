@@ -8,8 +8,10 @@ The gold queries are rewritten to match. What remains to be learned is to read t
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -113,12 +115,27 @@ def training_rows(
         for group in _groups([question for question in questions if question.database == name], group_size, generator):
             variant = None
             if generator.random() < share:
-                variant = make_variant(schema, words, [question.sql for question in group], generator)
+                queries = [question.sql for question in group]
+                variant = make_variant(schema, words, queries, generator)
+                variant = variant if _all_run(variant, queries) else None
             for question in group:
                 sql = variant.rewrite(question.sql) if variant else question.sql
                 ordered.append(question)
                 rows.append(training_row(question.question, sql, variant.schema if variant else schema))
     return ordered, rows
+
+
+def _all_run(variant: Variant, queries: Sequence[str]) -> bool:
+    """True if every rewritten query fits the renamed tables; one in an unusual spelling may not."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for table in variant.schema.tables:
+            connection.execute(f"CREATE TABLE {table.name} ({', '.join(column.name for column in table.columns)})")
+        try:
+            for query in queries:
+                connection.execute(f"EXPLAIN {variant.rewrite(query)}")
+        except sqlite3.Error:
+            return False
+    return True
 
 
 def _groups(questions: Sequence[Question], size: int, generator: random.Random) -> list[list[Question]]:

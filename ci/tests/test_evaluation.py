@@ -76,8 +76,9 @@ def test_seed_decides_the_resamples() -> None:
 
 
 def test_extremes() -> None:
-    assert interval([True] * 5) == Interval(1.0, 1.0, 1.0)
-    assert interval([False] * 5) == Interval(0.0, 0.0, 0.0)
+    # The bootstrap has nothing to vary here: the exact bound is where five hits out of five have a chance of 2.5%.
+    assert interval([True] * 5) == Interval(1.0, pytest.approx(0.478, abs=1e-3), 1.0)
+    assert interval([False] * 5) == Interval(0.0, 0.0, pytest.approx(0.522, abs=1e-3))
     assert math.isnan(interval([]).value)
 
 
@@ -173,7 +174,6 @@ def test_kinds_of_errors(gold: str, answer: str, error: str, valid: bool, databa
     assert bool(found.message) is not valid
 
 
-@pytest.mark.xfail(strict=True, reason="the name of a WITH counts as a table of its own")
 def test_with_is_no_other_table(databases: dict[str, Path]) -> None:
     answer = "WITH dogs AS (SELECT name FROM pets WHERE kind = 'dog') SELECT name FROM dogs"
     assert score([ask(CATS)], [answer], databases)[0].error == "wrong condition"

@@ -79,7 +79,6 @@ def test_card_of_a_hub_model_claims_no_licence(stages: tuple[Path, Path, Path]) 
     assert "# Qwen3-0.6B, fine-tuned" in card
 
 
-@pytest.mark.xfail(strict=True, reason="the folder of a local base model stands in the card, which may be published")
 def test_card_does_not_show_a_path_of_this_machine(stages: tuple[Path, Path, Path], tmp_path: Path) -> None:
     assert str(tmp_path) not in model_card(str(tmp_path / "my-model"), *stages)
 

@@ -171,7 +171,6 @@ def test_folder_without_config_is_unpacked_again(package: Path, monkeypatch: pyt
     assert (folder / "model.safetensors").read_text(encoding="utf-8") == "model.safetensors"
 
 
-@pytest.mark.xfail(strict=True, reason="the copy of the process that came second, half a gigabyte, stays")
 def test_two_processes_leave_one_copy(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def overtaken(gguf: Path, target: Path) -> None:
         (package / NAME).mkdir()
@@ -217,7 +216,6 @@ def test_model_is_loaded_greedy_in_float32(tmp_path: Path) -> None:
     assert load_model(str(tmp_path), dtype=torch.bfloat16).dtype == torch.bfloat16
 
 
-@pytest.mark.xfail(strict=True, reason="only a Hub model that cannot be loaded is a sentence", raises=OSError)
 def test_folder_without_weights_is_a_sentence(tmp_path: Path) -> None:
     tiny_model().config.save_pretrained(tmp_path)
     with pytest.raises(ModelNotFound):

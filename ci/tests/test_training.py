@@ -208,7 +208,6 @@ def test_loss_and_gradients_are_those_of_trl(counts: dict[int, int], adapter: bo
         torch.testing.assert_close(gradient, plain[name], atol=1e-4, rtol=1e-3, msg=name)
 
 
-@pytest.mark.xfail(strict=True, reason="an example's first token is predicted from the example before it in the row")
 def test_text_without_prompt_is_trained_as_trl_does(tmp_path: Path) -> None:
     examples = [example([], item["input_ids"]) for item in make_examples({5: 2, 6: 2})]
     plain, ours = (
@@ -382,7 +381,6 @@ def test_damaged_checkpoint_gives_way_to_the_one_before(
     assert "Continuing from checkpoint-5." in shown
 
 
-@pytest.mark.xfail(strict=True, reason="the mark of the first saving is counted as a file of the second")
 def test_checkpoint_saved_twice_is_whole(tmp_path: Path) -> None:
     find_checkpoint(tmp_path, {})
     checkpoint = add_checkpoint(tmp_path, 5)
