@@ -80,7 +80,7 @@ def test_equals_masked_attention(trees: Sequence[tuple[int, list[int]]], heads: 
 def test_layout_of_a_tree() -> None:
     tree = make_tree(10, 4, [2, 3])
     assert tree.branches[0, :2].tolist() == [14, 15]
-    assert tree.branches[1].tolist() == [16, 17, 18]
+    assert tree.branches[1, :3].tolist() == [16, 17, 18]
     assert tree.branches.flatten()[tree.order].tolist() == [14, 15, 16, 17, 18]
 
 
