@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ci.errors import UsageError
-from ci.project import Project, write_whole
+from ci.project import Project
+from utils.stages import write_text
 
 FILE = "ci/repository.txt"
 SLUG = r"[A-Za-z0-9-]+/[A-Za-z0-9._-]*?[A-Za-z0-9_-]"
@@ -39,10 +40,10 @@ def rename(project: Project, slug: str) -> list[str]:
         renamed = IN_BADGE.sub(lambda match: match["before"] + slug, text)
         renamed = re.sub(rf"(?<=github\.com/){re.escape(old)}(?![\w-])", slug, renamed)
         if renamed != text:
-            write_whole(path, renamed)
+            write_text(path, renamed)
             changed.append(project.shown(path))
     if old != slug:
-        write_whole(project.root / FILE, slug + "\n")
+        write_text(project.root / FILE, slug + "\n")
         changed.append(FILE)
     return changed
 

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.project import Project, write_whole
+from ci.project import Project
 from utils.errors import CourseError
+from utils.stages import write_text
 
 OLDEST_PYTHON = (3, 11)
 REQUIREMENTS, MODEL_REQUIREMENTS, LOCK = "requirements.txt", "requirements-models.txt", "ci/lock.txt"
@@ -123,7 +124,7 @@ def install(project: Project, torch_choice: str, machine: Machine) -> None:
     (project.venv / STAMP).unlink(missing_ok=True)
     installer = Installer(project.venv)
     _install_packages(project, installer, build)
-    write_whole(
+    write_text(
         project.venv / STAMP,
         json.dumps({"hash": requirements_hash(project), "python": python_version(), "torch": build}) + "\n",
     )

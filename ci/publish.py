@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ci.errors import UsageError
 from ci.parameters import Notebook, read_notebooks
-from ci.project import Project, write_whole
+from ci.project import Project
 from ci.record import Record
 from ci.results import percent, points, read_summary, sentence
-from utils.stages import MAKERS, read_manifest
+from utils.stages import MAKERS, read_manifest, write_text
 
 PICTURE = "base_against_tuned.png"
 TIME_LINE = re.compile(r"\*\*It takes\*\*[^\n\"\\]*")
@@ -37,7 +37,7 @@ def publish(project: Project, run_name: str) -> list[str]:
     text = readme.read_text(encoding="utf-8")
     text = between(text, "result", _result(summary))
     text = between(text, "times", _times(notebooks, seconds))
-    write_whole(readme, text)
+    write_text(readme, text)
     picture = project.root / "docs" / PICTURE
     picture.parent.mkdir(exist_ok=True)
     shutil.copyfile(run / "evaluation" / "plots" / PICTURE, picture)
@@ -109,7 +109,7 @@ def _write_time_line(path: Path, seconds: float, memory: float | None) -> bool:
             changed |= renewed != source
             cell["source"] = renewed.splitlines(keepends=True)
     if changed:
-        write_whole(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return changed
 
 

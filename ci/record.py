@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ci.project import Project, write_whole
+from ci.project import Project
+from utils.stages import write_text
 
 
 class Record:
@@ -51,7 +52,7 @@ class Record:
             return {}
 
     def _write(self) -> None:
-        write_whole(self.path, json.dumps({"notebooks": self.done}, indent=2, ensure_ascii=False) + "\n")
+        write_text(self.path, json.dumps({"notebooks": self.done}, indent=2, ensure_ascii=False) + "\n")
 
 
 def common_hash(project: Project) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from ci.display import clock
 from ci.parameters import Notebook
-from ci.project import Project, write_whole
+from ci.project import Project
 from ci.record import Record
 from ci.results import percent, points, read_summary, sentence
+from utils.stages import write_text
 
 STAGES = ("dataset", "model", "evaluation", "export")
 TEMPLATE = Path(__file__).with_name("results_page.html")
@@ -36,7 +37,7 @@ def write_page(project: Project, run_name: str, notebooks: list[Notebook]) -> Pa
     }
     text = TEMPLATE.read_text(encoding="utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], text)
-    write_whole(run / "index.html", page)
+    write_text(run / "index.html", page)
     return run / "index.html"
 
 
@@ -163,7 +164,7 @@ def render_notebook(path: Path, title: str) -> Path:
     if not has_formulas:
         exporter.mathjax_url = ""
     text, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    write_whole(target, re.sub(r'<script src=""[^>]*></script>', "", text))
+    write_text(target, re.sub(r'<script src=""[^>]*></script>', "", text))
     return target
 
 

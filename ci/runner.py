@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ci.display import NotebookProgress, clock
 from ci.plan import Step, stage_is_whole
-from ci.project import Project, write_whole
+from ci.project import Project
 from ci.record import Record, common_hash, key_of
-from utils.stages import MAKERS
+from utils.stages import MAKERS, write_text
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
@@ -235,7 +235,7 @@ def _finish(partial: Path, final: Path, project: Project) -> None:
     if noted.get("input_path"):
         noted["input_path"] = project.shown(Path(noted["input_path"]))
         noted["output_path"] = project.shown(final)
-    write_whole(final, nbformat.writes(notebook) + "\n")
+    write_text(final, nbformat.writes(notebook) + "\n")
 
 
 def _failure(step: Step, error: Exception, failed: Path, cell: int, project: Project) -> Failure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from utils.prefixes import common_prefix_length, group_by_prefix
+from utils.prefixes import group_by_prefix, shared_start_length
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,7 @@ def generate_answers(
         raise ValueError("This model's attention has a sliding window: generate without constraints.")
     with torch.inference_mode():
         for group in group_by_prefix(rendered):
-            shared = _shared_length([rendered[i] for i in group])
+            shared = shared_start_length([rendered[i] for i in group])
             prefix = _read_prefix(model, rendered[group[0]][:shared]) if decode is _decode_together else None
             ordered = sorted(group, key=lambda i: len(rendered[i]))
             for start in range(0, len(ordered), batch_size):
@@ -74,13 +74,6 @@ def generate_answers(
                     on_progress(done, len(prompts))
     model.train(was_training)
     return answers
-
-
-def _shared_length(sequences: list[list[int]]) -> int:
-    """Leading tokens that all share, leaving at least one for each to read; none for a single sequence."""
-    if len(sequences) == 1:
-        return 0
-    return min(common_prefix_length(min(sequences), max(sequences)), min(map(len, sequences)) - 1)
 
 
 def _read_prefix(model: PreTrainedModel, prefix: list[int]) -> Prefix | None:

@@ -18,6 +18,17 @@ def common_prefix_length(left: Sequence[int], right: Sequence[int]) -> int:
     return length
 
 
+def shared_start_length(sequences: Sequence[Sequence[int]], lengths: Sequence[int] | None = None) -> int:
+    """How many leading tokens all sequences share, leaving each at least one of its own; none for a single sequence.
+
+    `lengths` says how many leading tokens of each sequence count (the prompt without its answer); all by default.
+    """
+    if len(sequences) == 1:
+        return 0
+    shortest = min(lengths or map(len, sequences))
+    return max(0, min(common_prefix_length(min(sequences), max(sequences)), shortest - 1))
+
+
 def group_by_prefix(sequences: Sequence[Sequence[int]], lengths: Sequence[int] | None = None) -> list[list[int]]:
     """Indices of the sequences, grouped so that the members of a group share at least half of their tokens.
 

@@ -30,7 +30,7 @@ from trl import SFTTrainer
 from utils.attention import Tree, has_full_attention, make_tree, shared_attention
 from utils.errors import CourseError
 from utils.hardware import Choice
-from utils.prefixes import common_prefix_length, group_by_prefix
+from utils.prefixes import group_by_prefix, shared_start_length
 from utils.stages import write_json
 
 IGNORED = -100
@@ -124,7 +124,7 @@ class SharedPrefixCollator:
 
         prompts = [_prompt_length(example["labels"]) for example in examples]
         for group in group_by_prefix([example["input_ids"] for example in examples], prompts):
-            shared = _shared_length([examples[i]["input_ids"] for i in group], [prompts[i] for i in group])
+            shared = shared_start_length([examples[i]["input_ids"] for i in group], [prompts[i] for i in group])
             start = len(ids)
             add(examples[group[0]], 0, shared)
             lengths = [add(examples[i], shared, len(examples[i]["input_ids"])) for i in group]
@@ -248,11 +248,3 @@ def _is_whole(checkpoint: Path) -> bool:
 def _prompt_length(labels: list[int]) -> int:
     """Tokens before the first trained one; the whole length if none is trained."""
     return next((i for i, label in enumerate(labels) if label != IGNORED), len(labels))
-
-
-def _shared_length(sequences: list[list[int]], prompts: list[int]) -> int:
-    """How many leading tokens all share, leaving each at least one prompt token of its own to predict from."""
-    if len(sequences) == 1:
-        return 0
-    first, last = min(sequences), max(sequences)
-    return max(0, min(common_prefix_length(first, last), min(prompts) - 1))

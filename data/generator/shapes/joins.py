@@ -85,6 +85,12 @@ def junctions(lexicon: Lexicon) -> list[tuple[Link, Link]]:
     ]
 
 
+def pick_junction(lexicon: Lexicon, random: Random) -> tuple[Link, Link] | None:
+    """A junction whose second side can be asked about by itself, or None if the database has none."""
+    pairs = [(first, second) for first, second in junctions(lexicon) if second.alone and clear(second)]
+    return random.choice(pairs) if pairs else None
+
+
 @shape("children of a named parent", LIST, LIST_COLUMNS, weight=2)
 def children_of_named(lexicon: Lexicon, random: Random) -> Draft | None:
     link = pick_link(lexicon, random, parent_titled=True)
@@ -698,10 +704,10 @@ def percentage_per_parent(lexicon: Lexicon, random: Random) -> Draft | None:
 
 @shape("things linked to a named thing through a third table", HAVING_CHILDREN)
 def through_junction(lexicon: Lexicon, random: Random) -> Draft | None:
-    pairs = [(first, second) for first, second in junctions(lexicon) if second.alone and clear(second)]
-    if not pairs:
+    pair = pick_junction(lexicon, random)
+    if not pair:
         return None
-    first, second = random.choice(pairs)
+    first, second = pair
     condition = c.link_condition(first, random)
     if not condition:
         return None
@@ -718,10 +724,10 @@ def through_junction(lexicon: Lexicon, random: Random) -> Draft | None:
 
 @shape("things linked to a kind of thing through a third table", HAVING_CHILDREN)
 def through_junction_by_kind(lexicon: Lexicon, random: Random) -> Draft | None:
-    pairs = [(first, second) for first, second in junctions(lexicon) if second.alone and clear(second)]
-    if not pairs:
+    pair = pick_junction(lexicon, random)
+    if not pair:
         return None
-    first, second = random.choice(pairs)
+    first, second = pair
     condition = parent_condition(first, random)
     if not condition:
         return None
@@ -736,10 +742,10 @@ def through_junction_by_kind(lexicon: Lexicon, random: Random) -> Draft | None:
 
 @shape("number of links to a named thing for each other thing", COUNT_PER_PARENT)
 def count_through_junction(lexicon: Lexicon, random: Random) -> Draft | None:
-    pairs = [(first, second) for first, second in junctions(lexicon) if second.alone and clear(second)]
-    if not pairs:
+    pair = pick_junction(lexicon, random)
+    if not pair:
         return None
-    first, second = random.choice(pairs)
+    first, second = pair
     condition = c.link_condition(first, random) if random.random() < 0.5 else parent_condition(first, random)
     if not condition:
         return None
