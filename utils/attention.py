@@ -92,35 +92,29 @@ def _attend_start(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, t
     """Causal attention inside the shared start. Returns (key heads, group, shared, width)."""
     own = slice(tree.start, tree.start + tree.shared)
     scores = query[:, :, own] @ key[:, None, own].transpose(-1, -2)
-    return _causal_softmax(scores) @ value[:, None, own]
+    return (scores + _no_future(tree.shared, query)).softmax(-1) @ value[:, None, own]
 
 
 def _attend_branches(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, tree: Tree) -> torch.Tensor:
     """Every branch to the start and to itself. Returns (key heads, group, tokens in branches, width)."""
     key_heads, group, _, width = query.shape
     count, longest = tree.branches.shape
-    flat = tree.branches.flatten()
-    branch_query = query.index_select(2, flat)  # (key heads, group, count * longest, width)
-    own_key = key.index_select(1, flat).view(key_heads, count, longest, width)
-    own_value = value.index_select(1, flat).view(key_heads, count, longest, width)
-    blocks = branch_query.view(key_heads, group, count, longest, width).transpose(1, 2)
-    # (key heads, count, group, longest, longest)
-    scores = blocks @ own_key[:, :, None].transpose(-1, -2)
-    future = torch.ones(longest, longest, dtype=torch.bool, device=query.device).triu(1)
-    scores = scores.masked_fill(future, float("-inf"))
-    if tree.shared:
-        start = slice(tree.start, tree.start + tree.shared)
-        rows = blocks.reshape(key_heads, count * group * longest, width)
-        to_start = rows @ key[:, start].transpose(-1, -2)
-        to_start = to_start.view(key_heads, count, group, longest, tree.shared)
-        weights = torch.cat([to_start, scores], dim=-1).softmax(-1)
-        from_start = weights[..., : tree.shared].reshape(key_heads, count * group * longest, tree.shared)
-        output = (from_start @ value[:, start]).view(key_heads, count, group, longest, width)
-        output = output + weights[..., tree.shared :] @ own_value[:, :, None]
-    else:
-        output = scores.softmax(-1) @ own_value[:, :, None]
-    flat_output = output.transpose(1, 2).reshape(key_heads, group, count * longest, width)
-    return flat_output.index_select(2, tree.order)
+    rows = query.index_select(2, tree.branches.flatten()).view(key_heads, group, count, longest, width)
+    rows = rows.transpose(1, 2).reshape(key_heads * count, group * longest, width)
+    scores = rows @ _seen_by_branches(key, tree).transpose(-1, -2)
+    mask = torch.nn.functional.pad(_no_future(longest, query), (tree.shared, 0)).repeat(group, 1)
+    output = (scores + mask).softmax(-1) @ _seen_by_branches(value, tree)
+    output = output.view(key_heads, count, group, longest, width).transpose(1, 2)
+    return output.reshape(key_heads, group, count * longest, width).index_select(2, tree.order)
+
+
+def _seen_by_branches(states: torch.Tensor, tree: Tree) -> torch.Tensor:
+    """Keys or values of the start and of each branch, of shape (key heads * branches, shared + longest, width)."""
+    key_heads, _, width = states.shape
+    count, longest = tree.branches.shape
+    own = states.index_select(1, tree.branches.flatten()).view(key_heads, count, longest, width)
+    start = states[:, None, tree.start : tree.start + tree.shared].expand(-1, count, -1, -1)
+    return torch.cat([start, own], dim=2).view(key_heads * count, tree.shared + longest, width)
 
 
 def prefix_attention(
@@ -161,10 +155,9 @@ def has_full_attention(model: PreTrainedModel) -> bool:
     return layer_types == {"full_attention"} and not getattr(config, "sliding_window", None)
 
 
-def _causal_softmax(scores: torch.Tensor) -> torch.Tensor:
-    length = scores.shape[-1]
-    future = torch.ones(length, length, dtype=torch.bool, device=scores.device).triu(1)
-    return scores.masked_fill(future, float("-inf")).softmax(-1)
+def _no_future(length: int, like: torch.Tensor) -> torch.Tensor:
+    """What to add to scores of shape (length, length) so that no token sees a later one."""
+    return torch.full((length, length), float("-inf"), dtype=like.dtype, device=like.device).triu(1)
 
 
 def _forward(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from utils.data import Question
 from utils.difficulty import LEVELS
-from utils.schema import Schema, linked_values, read_schema, schema_text
+from utils.linking import linked_names, linked_values
+from utils.schema import Schema, read_schema, schema_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,9 +28,11 @@ def system_message(schema: Schema) -> Message:
 
 
 def user_message(question: str, schema: Schema) -> Message:
-    """The question, and the values of the database that it mentions."""
+    """The question, the values of the database that it mentions, and the names that its words are spelled like."""
     values = linked_values(schema, question)
-    return {"role": "user", "content": "\n".join([question, *values])}
+    shown = {value.split(" = ")[0] for value in values}
+    names = [name for name in linked_names(schema, question) if name not in shown]
+    return {"role": "user", "content": "\n".join([question, *values, *([", ".join(names)] if names else [])])}
 
 
 def prompt(question: str, database: Path | Schema) -> list[Message]:

