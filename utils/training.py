@@ -116,6 +116,9 @@ class WorkingCopy:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.network = copy.deepcopy(model).to(torch.bfloat16)
+        for module in self.network.modules():
+            # TRL has replaced `forward` by a function that is bound to the model, and would be to its copy.
+            module.__dict__.pop("forward", None)
         pairs = zip(model.parameters(), self.network.parameters(), strict=True)
         self.trained = [(weight, used) for weight, used in pairs if weight.requires_grad]
         self.is_stale = True  # a checkpoint may be loaded before the first step

@@ -257,6 +257,23 @@ def test_training_lowers_the_loss_and_leaves_the_usual_attention(tmp_path: Path)
     assert model.config._attn_implementation == usual
 
 
+@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
+def test_working_copy_trains_the_model_as_autocast_does(adapter: bool, tmp_path: Path) -> None:
+    examples = make_examples({5: 4, 6: 4})  # two batches: each step sees all
+    results = []
+    for kind in (SFTTrainer, SharedPrefixTrainer):
+        model = with_adapter(tiny_model()) if adapter else tiny_model()
+        values = {"bf16": True, "gradient_accumulation_steps": 2, "max_steps": 8, "learning_rate": 3e-3}
+        trainer = make_trainer(kind, model, examples, tmp_path, **values)
+        trainer.train()
+        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+        results.append([row for row in trainer.state.log_history if "grad_norm" in row])
+    for plain, ours in zip(*results, strict=True):
+        assert ours["loss"] == pytest.approx(plain["loss"], rel=0.02)
+        assert ours["grad_norm"] == pytest.approx(plain["grad_norm"], rel=0.05)
+    assert results[1][-1]["loss"] < results[1][0]["loss"] * 0.9
+
+
 class StopAfter(TrainerCallback):
     """Ends training as if the computer had been switched off after a step."""
 
