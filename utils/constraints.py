@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from utils.schema import Schema, read_schema
@@ -27,6 +27,9 @@ ENDS_CLAUSE = frozenset({"WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", 
 NEVER_LAST = KEYWORDS - {"NULL", "END", "ASC", "DESC"}
 CONDITIONS = frozenset("LIKE IN BETWEEN IS NOT OR EXISTS CASE WHEN THEN ELSE END".split())
 MAX_BRACKETS = 4
+MAX_STATES = 10_000
+REREAD_WORDS = 3  # a token may finish a word, add another, and make the one before a function or a table
+NAME = re.compile(r"[A-Za-z_]")
 ALIAS = re.compile(r"[a-z]\w?")
 
 Column = tuple[str, str]
@@ -42,10 +45,25 @@ class _Scope:
     qualifiers: dict[str, set[str]] = field(default_factory=dict)
     left: Column | None = None
 
+    def copy(self) -> _Scope:
+        qualifiers = {name: set(columns) for name, columns in self.qualifiers.items()}
+        return replace(self, tables=dict(self.tables), bare=set(self.bare), qualifiers=qualifiers)
+
     @property
     def has_repeats(self) -> bool:
         """True if a table occurs twice, so that its rows may be compared on any column."""
         return len(set(self.tables.values())) < len(self.tables)
+
+
+@dataclass
+class _State:
+    """What has been read: the SELECTs that are still open, and for each open bracket whether it holds one of them."""
+
+    scopes: list[_Scope] = field(default_factory=list)
+    brackets: list[bool] = field(default_factory=list)
+
+    def copy(self) -> _State:
+        return _State([scope.copy() for scope in self.scopes], list(self.brackets))
 
 
 class _Refused(Exception):
@@ -64,6 +82,7 @@ class SchemaConstraint:
                 if column.references:
                     parent = tuple(column.references.split("."))
                     self.links |= {((table.name, column.name), parent), (parent, (table.name, column.name))}
+        self._states: dict[tuple[str, ...], _State] = {}
 
     def can_continue(self, text: str) -> bool:
         """True if nothing written so far is impossible; the last word may be unfinished."""
@@ -84,47 +103,60 @@ class SchemaConstraint:
 
     def _read(self, text: str, *, ended: bool) -> bool:
         words = TOKEN.findall(text)
-        partial = (
-            not ended and bool(words) and bool(re.match(r"\w", text[-1:])) and bool(re.match(r"[A-Za-z_]", words[-1]))
-        )
         if words and not "SELECT".startswith(words[0].upper()):
             return False
-        scopes: list[_Scope] = []
-        brackets: list[bool] = []
-        for index, word in enumerate(words):
-            before = words[index - 1] if index else ""
-            unfinished = partial and index == len(words) - 1
-            if before == "." and not re.match(r"[A-Za-z_]", word):
-                return False
-            if re.match(r"[\d']", word) and before.upper() in {"FROM", "JOIN", "AS"}:
-                return False
-            if word == "(":
-                if before in self.names:
-                    return False
-                brackets.append(False)
-                if len(brackets) > MAX_BRACKETS:
-                    return False
-            elif word == ")":
-                if not brackets:
-                    return False
-                if brackets.pop():
-                    self._close(scopes.pop())
-            elif word.upper() == "SELECT" and not unfinished:
-                if before == "(":
-                    brackets[-1] = True
-                elif scopes:
-                    self._close(scopes.pop())
-                scopes.append(_Scope())
-            elif re.match(r"[A-Za-z_]", word):
-                self._read_word(word, words, index, scopes, unfinished)
-            elif word == "." and words[index - 2 : index - 1] in (["FROM"], ["JOIN"]):
-                return False
+        partial = not ended and bool(words) and bool(re.match(r"\w", text[-1:]) and NAME.match(words[-1]))
+        # Of two texts to compare, most is the same: what stands before the last few words was read already.
+        known = max(0, len(words) - REREAD_WORDS)
+        state = self._state_after(words[: known + 1])
+        for index in range(known, len(words)):
+            self._read_next(words, index, state, unfinished=partial and index == len(words) - 1)
         if ended:
-            if brackets or text.count("'") % 2:
+            if state.brackets or text.count("'") % 2:
                 return False
-            for scope in scopes:
+            for scope in state.scopes:
                 self._close(scope)
         return True
+
+    def _state_after(self, words: list[str]) -> _State:
+        """The state before the last of the words; that one only tells how those before it are to be read."""
+        key = tuple(words)
+        if key not in self._states:
+            state = _State()
+            for index in range(len(words) - 1):
+                self._read_next(words, index, state, unfinished=False)
+            if len(self._states) == MAX_STATES:
+                self._states.clear()
+            self._states[key] = state
+        return self._states[key].copy()
+
+    def _read_next(self, words: list[str], index: int, state: _State, unfinished: bool) -> None:
+        word, before = words[index], words[index - 1] if index else ""
+        if before == "." and not NAME.match(word):
+            raise _Refused
+        if re.match(r"[\d']", word) and before.upper() in {"FROM", "JOIN", "AS"}:
+            raise _Refused
+        if before == "(" and words[index - 2] == "strftime" and not "'%".startswith(word[:2]):
+            raise _Refused
+        if word == "(":
+            if before in self.names or len(state.brackets) == MAX_BRACKETS:
+                raise _Refused
+            state.brackets.append(False)
+        elif word == ")":
+            if not state.brackets:
+                raise _Refused
+            if state.brackets.pop():
+                self._close(state.scopes.pop())
+        elif word.upper() == "SELECT" and not unfinished:
+            if before == "(":
+                state.brackets[-1] = True
+            elif state.scopes:
+                self._close(state.scopes.pop())
+            state.scopes.append(_Scope())
+        elif NAME.match(word):
+            self._read_word(word, words, index, state.scopes, unfinished)
+        elif word == "." and words[index - 2 : index - 1] in (["FROM"], ["JOIN"]):
+            raise _Refused
 
     def _read_word(self, word: str, words: list[str], index: int, scopes: list[_Scope], unfinished: bool) -> None:
         before = words[index - 1] if index else ""
