@@ -21,6 +21,7 @@ from pathlib import Path
 from sqlglot.errors import SqlglotError
 
 from utils.difficulty import level
+from utils.instances import make_instances
 from utils.schema import plain
 from utils.settings import CACHE
 from utils.sql import Result, build_database, execute
@@ -180,10 +181,14 @@ def write_dataset(
     rows: dict[str, list[dict]],
     fits: dict[str, list[bool]],
     databases: dict[str, Path],
+    *,
+    instances: int = 0,
+    seed: int = 0,
 ) -> dict[str, object]:
     """Write SPLIT.jsonl (question fields, prompt and completion) and the SQLite files into `folder`.
 
-    Examples that do not fit the length limit are left out. Returns counts and the dataset's hash.
+    Databases that are not trained on get as many mutated copies as `instances` says (see `utils.instances`). Examples
+    that do not fit the length limit are left out. Returns counts and the dataset's hash.
     """
     used: set[str] = set()
     for split, questions in splits.items():
@@ -193,7 +198,10 @@ def write_dataset(
     hashes = "".join(hash_of(folder / f"{split}.jsonl") for split in splits)
     (folder / "databases").mkdir()
     for name in sorted(used):
-        shutil.copyfile(databases[name], folder / "databases" / f"{name}.sqlite")
+        own = Path(shutil.copyfile(databases[name], folder / "databases" / f"{name}.sqlite"))
+        queries = [q.sql for split, chosen in splits.items() if split != "train" for q in chosen if q.database == name]
+        if queries:
+            make_instances(own, own.parent, queries, instances, seed)
     counts = {split: sum(fits[split]) for split in splits}
     return counts | {"dataset_hash": hashlib.sha256(hashes.encode()).hexdigest()[:16]}
 
@@ -207,7 +215,15 @@ def read_dataset(folder: Path, split: str) -> tuple[list[Question], list[dict]]:
 
 def stage_databases(folder: Path) -> dict[str, Path]:
     """The SQLite files of the dataset stage, by name."""
-    return {path.stem: path for path in sorted((Path(folder) / "databases").glob("*.sqlite"))}
+    return {name: files[0] for name, files in stage_instances(folder).items()}
+
+
+def stage_instances(folder: Path) -> dict[str, list[Path]]:
+    """For each database of the dataset stage its SQLite file and then the mutated copies of it."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((Path(folder) / "databases").glob("*.sqlite"), key=lambda path: path.stem):
+        found.setdefault(path.stem.split(".")[0], []).append(path)
+    return found
 
 
 def as_rows(items: Iterable[Question | Reject]) -> list[dict]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from utils.data import Question
 from utils.difficulty import LEVELS
 from utils.sql import Result, execute, extract_query, is_ordered, normalised, same_result
+from utils.ties import is_decided
 
 RESAMPLES = 10_000
 
@@ -47,12 +50,32 @@ class Interval:
         return self.low <= other.high and other.low <= self.high
 
 
-def score(questions: Sequence[Question], answers: Sequence[str], databases: dict[str, Path]) -> list[Outcome]:
-    """Run every answer in the sandbox and compare with what the gold query gives."""
+def score(
+    questions: Sequence[Question], answers: Sequence[str], databases: Mapping[str, Path | Sequence[Path]]
+) -> list[Outcome]:
+    """Run every answer in the sandbox and compare with what the gold query gives.
+
+    `databases` has one file or several instances for each name (see `utils.instances`); with several, an answer is
+    correct only if it agrees with the gold query on all of them.
+    """
     return [
         _score_one(question, answer, databases[question.database])
         for question, answer in zip(questions, answers, strict=True)
     ]
+
+
+def agrees(gold: str, query: str, instances: Sequence[Path]) -> bool:
+    """True if the two queries give the same answer on every instance.
+
+    Where a tie leaves the gold query with several right answers on a mutated instance, that instance does not count.
+    """
+    ordered = is_ordered(gold)
+    for number, database in enumerate(instances):
+        if number and " LIMIT " in gold and not _is_decided(gold, database):
+            continue
+        if not same_result(execute(database, gold), execute(database, query), ordered=ordered):
+            return False
+    return True
 
 
 def interval(hits: Sequence[bool], seed: int = 0) -> Interval:
@@ -145,10 +168,11 @@ def error_kind(gold: str, query: str, gold_result: Result, result: Result) -> st
     return "wrong grouping or order"
 
 
-def _score_one(question: Question, answer: str, database: Path) -> Outcome:
+def _score_one(question: Question, answer: str, databases: Path | Sequence[Path]) -> Outcome:
+    instances = [databases] if isinstance(databases, Path) else list(databases)
     query = extract_query(answer)
-    gold_result, result = execute(database, question.sql), execute(database, query)
-    correct = same_result(gold_result, result, ordered=is_ordered(question.sql))
+    gold_result, result = execute(instances[0], question.sql), execute(instances[0], query)
+    correct = result.ok and agrees(question.sql, query, instances)
     return Outcome(
         id=question.id,
         database=question.database,
@@ -163,6 +187,11 @@ def _score_one(question: Question, answer: str, database: Path) -> Outcome:
         error="" if correct else error_kind(question.sql, query, gold_result, result),
         message=result.error or "",
     )
+
+
+def _is_decided(query: str, database: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        return is_decided(query, connection)
 
 
 def _kind_of_failure(message: str) -> str:

@@ -28,6 +28,7 @@ from utils.difficulty import LEVELS, level
 from utils.schema import plain
 from utils.settings import DATA
 from utils.stages import shown
+from utils.ties import has_tie, is_correlated, tables_of
 
 KINDS = {"id", "key", "name", "category", "text", "money", "count", "measure", "date", "year", "time", "flag"}
 TABLES = range(3, 8)
@@ -154,33 +155,9 @@ def check_ties(question: Question, connection: sqlite3.Connection) -> list[str]:
             faults.append(f"{question.id}: LIMIT without ORDER BY; say which rows come first.")
         elif isinstance(query, exp.SetOperation):
             faults.append(f"{question.id}: LIMIT after {query.key.upper()}, whose ties are hard to see; ask otherwise.")
-        elif not is_correlated(query) and _has_tie(query, connection):
+        elif not is_correlated(query) and has_tie(query, connection):
             faults.append(f"{question.id}: a tie at LIMIT; ask for another number of rows, or for all that tie.")
     return faults
-
-
-def _has_tie(select: exp.Select, connection: sqlite3.Connection) -> bool:
-    keys = len(select.args["order"].expressions)
-    offset = int(select.args["offset"].expression.name) if select.args.get("offset") else 0
-    ends = (offset, offset + int(select.args["limit"].expression.name))
-    rows = _rows_with_sort_keys(select, connection)
-    for end in ends:
-        if not 0 < end < len(rows) or rows[end - 1][-keys:] != rows[end][-keys:]:
-            continue
-        tied = {row[:-keys] for row in rows if row[-keys:] == rows[end][-keys:]}
-        if len(tied) > 1:
-            return True
-    return False
-
-
-def _rows_with_sort_keys(select: exp.Select, connection: sqlite3.Connection) -> list[tuple]:
-    """All rows of a query that has a LIMIT, without it, each followed by the values it is sorted by."""
-    query = select.copy()
-    query.set("limit", None)
-    query.set("offset", None)
-    query = query.select(*(ordered.this.copy() for ordered in select.args["order"].expressions))
-    rows = connection.execute(query.sql(dialect="sqlite")).fetchall()
-    return [tuple(round(value, 9) if isinstance(value, float) else value for value in row) for row in rows]
 
 
 def check_subqueries(question: Question, connection: sqlite3.Connection) -> list[str]:
@@ -317,20 +294,6 @@ def _resolved(column: exp.Column, tables: dict[str, str], layout: Layout) -> tup
         return column.table, column.name
     owners = [alias for alias, table in tables.items() if column.name in layout.columns.get(table, [])]
     return (owners[0] if owners else ""), column.name
-
-
-def tables_of(select: exp.Select) -> dict[str, str]:
-    """The tables in the FROM and JOINs of a SELECT: name in the query → name in the database."""
-    start = select.args.get("from_") or select.args.get("from")
-    sources = [start.this] if start else []
-    sources += [join.this for join in select.args.get("joins") or []]
-    return {source.alias_or_name: source.name for source in sources}
-
-
-def is_correlated(query: exp.Query) -> bool:
-    """True if a subquery names a table that only the query around it has."""
-    own = {name for select in query.find_all(exp.Select) for name in tables_of(select)}
-    return any(column.table and column.table not in own for column in query.find_all(exp.Column))
 
 
 def _of_select(select: exp.Select, kind: type[exp.Expression]) -> Iterator[exp.Expression]:
