@@ -13,7 +13,7 @@ import sys
 
 # Names and limits from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_KEPT_BYTES = 2**30
+LARGEST_KEPT_BYTES = 2**26
 
 
 def keep_freed_memory() -> None:

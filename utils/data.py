@@ -156,21 +156,19 @@ def find_leaks(
 
 
 def select_evenly(questions: list[Question], count: int, seed: int) -> list[Question]:
-    """At most `count` questions: hand-written before generated ones, evenly over databases, levels as they occur.
+    """At most `count` questions, as many of each database, hand-written before generated ones, levels as they occur.
 
     The order of the result is that of the input, so it does not depend on how the choice was made.
     """
     generator = random.Random(seed)
-    chosen: list[Question] = []
-    for origin in sorted({question.origin for question in questions}, key=lambda name: name != "written"):
-        by_database: dict[str, list[Question]] = {}
-        for question in questions:
-            if question.origin == origin:
-                by_database.setdefault(question.database, []).append(question)
-        for group in by_database.values():
-            generator.shuffle(group)
-        rounds = zip_longest(*by_database.values())
-        chosen += [question for turn in rounds for question in turn if question is not None]
+    by_database: dict[str, list[Question]] = {}
+    for question in questions:
+        by_database.setdefault(question.database, []).append(question)
+    for group in by_database.values():
+        generator.shuffle(group)
+        group.sort(key=lambda question: question.origin != "written")
+    rounds = zip_longest(*by_database.values())
+    chosen = [question for turn in rounds for question in turn if question is not None]
     wanted = {question.id for question in chosen[:count]}
     return [question for question in questions if question.id in wanted]
 

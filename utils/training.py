@@ -238,7 +238,7 @@ class StopWhenDiverged(TrainerCallback):
 class ReturnFreeMemory(TrainerCallback):
     """Gives freed memory back to the system now and then (see `utils.allocator`)."""
 
-    def __init__(self, every_steps: int = 20) -> None:
+    def __init__(self, every_steps: int = 10) -> None:
         self.every_steps = every_steps
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -17,9 +17,11 @@ PEOPLE = frozenset(
     (
         "owner vet doctor customer mechanic artist courier person firefighter volunteer player referee visitor "
         "journalist subscriber musician composer employee patient puppeteer passenger guest instructor student "
-        "author member keeper donor"
+        "author member keeper donor adjuster agent attendant bidder cardholder client contractor dentist developer "
+        "engineer expert gardener learner observer planner policyholder runner seller tailor tenant translator umpire "
+        "worker"
     ).split()
-) | {"staff member"}
+) | {"staff member", "crew member"}
 NUMBER_KINDS = ("money", "count", "measure")
 # A title that is shared by many rows does not name a row.
 MIN_TITLE_SHARE = 0.35
