@@ -14,6 +14,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
@@ -24,7 +25,7 @@ from utils.difficulty import level
 from utils.instances import make_instances
 from utils.schema import plain
 from utils.settings import CACHE
-from utils.sql import Result, build_database, execute
+from utils.sql import Result, Sandbox, build_database
 from utils.stages import hash_of, read_lines, shown, write_lines
 
 SPLITS = ("train", "validation", "test")
@@ -102,18 +103,18 @@ def read_questions(file: Path, split: str, databases: dict[str, Path]) -> tuple[
     name, *kind = file.stem.split(".")
     origin = kind[0] if kind else "written"
     questions, rejects = [], []
-    for number, raw in enumerate(file.read_bytes().splitlines(), start=1):
-        if not raw.strip():
-            continue
-        text = raw.decode("utf-8", errors="replace")
-        reason = _fault(raw, databases.get(name), name)
-        if reason:
-            rejects.append(Reject(shown(file), number, reason, text))
-            continue
-        row = json.loads(text)
-        identifier = f"{name}-{origin[0]}{number:04d}"
-        question, sql = row["question"].strip(), row["sql"].strip()
-        questions.append(Question(identifier, split, name, question, sql, level(sql), origin))
+    with Sandbox(databases[name]) if name in databases else nullcontext() as sandbox:
+        for number, raw in enumerate(file.read_bytes().splitlines(), start=1):
+            if not raw.strip():
+                continue
+            reason = _fault(raw, sandbox, name)
+            if reason:
+                rejects.append(Reject(shown(file), number, reason, raw.decode("utf-8", errors="replace")))
+                continue
+            row = json.loads(raw)
+            identifier = f"{name}-{origin[0]}{number:04d}"
+            question, sql = row["question"].strip(), row["sql"].strip()
+            questions.append(Question(identifier, split, name, question, sql, level(sql), origin))
     return questions, rejects
 
 
@@ -229,9 +230,9 @@ def as_rows(items: Iterable[Question | Reject]) -> list[dict]:
     return [asdict(item) for item in items]
 
 
-def _fault(raw: bytes, database: Path | None, name: str) -> str | None:
+def _fault(raw: bytes, sandbox: Sandbox | None, name: str) -> str | None:
     """Why a line cannot be used, as a sentence, or None if it can."""
-    if database is None:
+    if sandbox is None:
         return f"There is no database {name!r}: the question file is named after its database."
     try:
         row = json.loads(raw.decode("utf-8"))
@@ -251,7 +252,7 @@ def _fault(raw: bytes, database: Path | None, name: str) -> str | None:
         level(row["sql"])
     except SqlglotError:
         return "The gold query cannot be read by sqlglot, which grades its difficulty: write it in plainer SQL."
-    return _fault_of_answer(execute(database, row["sql"]))
+    return _fault_of_answer(sandbox.execute(row["sql"]))
 
 
 def _fault_of_answer(result: Result) -> str | None:

@@ -9,6 +9,8 @@ The four names are Spider's (Yu et al., 2018); the rule is our own.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 LEVELS = ("easy", "medium", "hard", "extra hard")
 
 
@@ -33,6 +35,7 @@ def points(query: str) -> int:
     )
 
 
+@lru_cache(maxsize=50_000)
 def level(query: str) -> str:
     """One of `LEVELS`."""
     return LEVELS[min(points(query) // 2, 3)]

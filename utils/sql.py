@@ -68,32 +68,40 @@ def build_database(sql_text: str, path: Path) -> Path:
     return path
 
 
-def execute(
-    database: Path | str,
-    query: str,
-    *,
-    max_seconds: float = MAX_SECONDS,
-    max_rows: int = MAX_ROWS,
-) -> Result:
-    """Run one query in the sandbox. Never raises for what the query does: the error is in the result.
-
-    Args:
-        database: path of a SQLite file.
-        query: one SQL statement; anything but reading is refused.
-        max_seconds: the query is stopped after this time.
-        max_rows: at most this many rows come back; `truncated` tells when there were more.
+class Sandbox:
+    """A connection to a database on which untrusted queries run one after another: it can only read.
 
     Raises:
         FileNotFoundError: there is no such database.
     """
-    path = Path(database)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no database at {path}.")
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    try:
-        return _run_bounded(connection, query, max_seconds, max_rows)
-    finally:
-        connection.close()
+
+    def __init__(self, database: Path | str) -> None:
+        path = Path(database)
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no database at {path}.")
+        self.connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def execute(self, query: str, *, max_seconds: float = MAX_SECONDS, max_rows: int = MAX_ROWS) -> Result:
+        """Run one query. Never raises for what the query does: the error is in the result.
+
+        Args:
+            query: one SQL statement; anything but reading is refused.
+            max_seconds: the query is stopped after this time.
+            max_rows: at most this many rows come back; `truncated` tells when there were more.
+        """
+        return _run_bounded(self.connection, query, max_seconds, max_rows)
+
+
+def execute(database: Path | str, query: str, *, max_seconds: float = MAX_SECONDS, max_rows: int = MAX_ROWS) -> Result:
+    """Run one query in a `Sandbox` of its own."""
+    with Sandbox(database) as sandbox:
+        return sandbox.execute(query, max_seconds=max_seconds, max_rows=max_rows)
 
 
 def same_result(gold: Result, predicted: Result, *, ordered: bool) -> bool:

@@ -121,6 +121,8 @@ class WorkingCopy:
             module.__dict__.pop("forward", None)
         pairs = zip(model.parameters(), self.network.parameters(), strict=True)
         self.trained = [(weight, used) for weight, used in pairs if weight.requires_grad]
+        # Made once and kept: gradients that come and go at every step would leave holes all over the heap.
+        self.gradients = [torch.zeros_like(weight) for weight, _ in self.trained]
         self.is_stale = True  # a checkpoint may be loaded before the first step
 
     def updated(self) -> PreTrainedModel:
@@ -134,9 +136,10 @@ class WorkingCopy:
 
     def hand_over_gradients(self) -> None:
         """Move the gathered gradients to the model, for clipping and the optimizer, which then changes the weights."""
-        for weight, used in self.trained:
-            weight.grad = None if used.grad is None else used.grad.to(weight.dtype)
-            used.grad = None
+        for (weight, used), gradient in zip(self.trained, self.gradients, strict=True):
+            if used.grad is not None:
+                weight.grad = gradient.copy_(used.grad)
+                used.grad.zero_()
         self.is_stale = True
 
 

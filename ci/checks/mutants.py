@@ -126,21 +126,26 @@ def share_caught(questions: Sequence[Question], instances: dict[str, list[Path]]
     return {kind: (first, everywhere, of) for kind, (first, everywhere, of) in counts.items()}
 
 
+def shares_of_split(split: str, copies: int) -> dict[str, tuple[int, int, int]]:
+    """`share_caught` for the shipped questions of a split, with that many mutated copies of each database."""
+    databases = load_databases(DATA / "databases")
+    files = sorted((DATA / "questions" / split).glob("*.jsonl"))
+    questions = [question for file in files for question in read_questions(file, split, databases)[0]]
+    with tempfile.TemporaryDirectory() as folder:
+        instances = {}
+        for name in sorted({question.database for question in questions}):
+            queries = [question.sql for question in questions if question.database == name]
+            instances[name] = make_instances(databases[name], Path(folder), queries, copies)
+        return share_caught(questions, instances)
+
+
 def main() -> int:
     """Print the shares."""
     parser = argparse.ArgumentParser(prog="python -m ci.checks.mutants", description=__doc__)
     parser.add_argument("--instances", type=int, default=4, help="mutated copies of each database")
     parser.add_argument("--split", choices=("validation", "test"), default="test")
     arguments = parser.parse_args()
-    files = sorted((DATA / "questions" / arguments.split).glob("*.jsonl"))
-    databases = load_databases(DATA / "databases")
-    questions = [question for file in files for question in read_questions(file, arguments.split, databases)[0]]
-    with tempfile.TemporaryDirectory() as folder:
-        instances = {}
-        for name in {question.database for question in questions}:
-            queries = [question.sql for question in questions if question.database == name]
-            instances[name] = make_instances(databases[name], Path(folder), queries, arguments.instances)
-        shares = share_caught(questions, instances)
+    shares = shares_of_split(arguments.split, arguments.instances)
     total = tuple(map(sum, zip(*shares.values(), strict=True)))
     print(f"{'change':<18}{'mutants':>9}{'committed rows':>16}{'all instances':>15}")
     for kind, (first, everywhere, count) in [*sorted(shares.items()), ("all", total)]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.checks.mutants import columns_swapped, mutants
+from ci.checks.mutants import columns_swapped, mutants, shares_of_split
 from utils.evaluation import agrees
 from utils.instances import make_instance, make_instances
 from utils.sql import build_database, execute
@@ -121,3 +121,11 @@ def test_mutants_are_changed_queries() -> None:
     assert len({mutant.sql for mutant in found}) == len(found) >= 8
     swapped = list(columns_swapped("SELECT a FROM t", {"t": ["a", "b"]}))
     assert [mutant.sql for mutant in swapped] == ["SELECT b FROM t"]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_instances_tell_wrong_queries_from_gold(split: str) -> None:
+    first, everywhere, count = map(sum, zip(*shares_of_split(split, copies=4).values(), strict=True))
+    assert count >= 5 * (200 if split == "validation" else 400)
+    assert first < everywhere
+    assert everywhere / count >= 0.95

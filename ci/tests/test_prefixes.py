@@ -45,9 +45,16 @@ def test_nothing_and_one() -> None:
 
 def test_grouping_does_not_depend_on_the_order() -> None:
     generator = random.Random(1)
-    sequences = [[start] * 10 + [generator.randrange(9) for _ in range(6)] for start in (1, 2, 3) for _ in range(7)]
+    sequences = [[start] * 30 + [generator.randrange(9) for _ in range(6)] for start in (1, 2, 3) for _ in range(7)]
     groups = {tuple(tuple(sequences[i]) for i in group) for group in group_by_prefix(sequences)}
     assert sorted(index for group in group_by_prefix(sequences) for index in group) == list(range(21))
     assert len(groups) == 3
     generator.shuffle(sequences)
     assert {tuple(tuple(sequences[i]) for i in group) for group in group_by_prefix(sequences)} == groups
+
+
+def test_groups_follow_the_longest_shared_start() -> None:
+    examples, schemas = [1] * 50, ([2] * 20, [3] * 20)
+    sequences = [[*examples, *schemas[i % 2], 10 + i, 4, 5] for i in range(6)]
+    assert sorted(map(sorted, group_by_prefix(sequences))) == [[0, 2, 4], [1, 3, 5]]
+    assert len(group_by_prefix([[*examples, 10 + i] for i in range(6)])) == 1

@@ -285,9 +285,12 @@ class StopAfter(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def test_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("bf16", [False, True])
+def test_resumed_run_ends_like_an_uninterrupted_one(
+    bf16: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     examples = make_examples({5: 5, 6: 6})
-    values = {"num_train_epochs": 4, "learning_rate": 1e-2, "save_strategy": "steps", "save_steps": 2}
+    values = {"num_train_epochs": 4, "learning_rate": 1e-2, "save_strategy": "steps", "save_steps": 2, "bf16": bf16}
     recipe = {"learning_rate": 1e-2}
 
     def run(folder: Path, stop: int | None = None) -> SFTTrainer:
