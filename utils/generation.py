@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from utils.allocator import return_freed_memory
 from utils.prefixes import group_by_prefix, shared_start_length
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def generate_answers(
                 for index, ids in zip(batch, written, strict=True):
                     answers[index] = tokenizer.decode(ids, skip_special_tokens=True)
                 done += len(batch)
+                return_freed_memory()  # each batch has shapes of its own
                 if on_progress:
                     on_progress(done, len(prompts))
     model.train(was_training)
