@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from utils.data import Question
 from utils.difficulty import LEVELS
-from utils.sql import Result, execute, extract_query, is_ordered, normalised, same_result
+from utils.sql import Result, execute, extract_query, is_ordered, normalised, open_read_only, same_result
 from utils.ties import is_decided
 
 RESAMPLES = 10_000
@@ -190,7 +189,7 @@ def _score_one(question: Question, answer: str, databases: Path | Sequence[Path]
 
 
 def _is_decided(query: str, database: Path) -> bool:
-    with contextlib.closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+    with contextlib.closing(open_read_only(database)) as connection:
         return is_decided(query, connection)
 
 

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.schema import primary_key, quoted
+
 MOVE, EDGE, NEW_PARENT, REMOVE, DOUBLE = 0.5, 0.3, 0.6, 0.15, 0.2
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -70,29 +72,29 @@ def make_instance(database: Path, target: Path, queries: Sequence[str], seed: in
 def _columns(connection: sqlite3.Connection, table: str, tables: Sequence[str]) -> list[_Column]:
     parents = _parents(connection, table)
     referenced = {key for other in tables for parent, key in _parents(connection, other).values() if parent == table}
-    keys = {name for _, name, _, _, _, part in connection.execute(f"PRAGMA table_info({_quoted(table)})") if part}
-    for _, index, unique, *_ in connection.execute(f"PRAGMA index_list({_quoted(table)})").fetchall():
+    keys = {name for _, name, _, _, _, part in connection.execute(f"PRAGMA table_info({quoted(table)})") if part}
+    for _, index, unique, *_ in connection.execute(f"PRAGMA index_list({quoted(table)})").fetchall():
         if unique:
-            keys |= {name for _, _, name in connection.execute(f"PRAGMA index_info({_quoted(index)})") if name}
-    names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
+            keys |= {name for _, _, name in connection.execute(f"PRAGMA index_info({quoted(index)})") if name}
+    names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({quoted(table)})")]
     return [_Column(name, name in keys | referenced, parents.get(name)) for name in names]
 
 
 def _parents(connection: sqlite3.Connection, table: str) -> dict[str, tuple[str, str]]:
     """Column → (table, column) for each foreign key of one column."""
-    rows = connection.execute(f"PRAGMA foreign_key_list({_quoted(table)})").fetchall()
+    rows = connection.execute(f"PRAGMA foreign_key_list({quoted(table)})").fetchall()
     counts = [row[0] for row in rows]
     found = {}
     for number, _, parent, child, key, *_ in rows:
         if counts.count(number) == 1:
-            found[child] = (parent, key or _primary_key(connection, parent))
+            found[child] = (parent, key or primary_key(connection, parent))
     return found
 
 
 def _change_parents(connection: sqlite3.Connection, table: str, column: _Column, generator: random.Random) -> None:
     """Give a part of the rows another parent, some parents getting many children and some none."""
     parent, key = column.parent or ("", "")
-    keys = [row[0] for row in connection.execute(f"SELECT {_quoted(key)} FROM {_quoted(parent)} ORDER BY 1")]
+    keys = [row[0] for row in connection.execute(f"SELECT {quoted(key)} FROM {quoted(parent)} ORDER BY 1")]
     if not keys:
         return
     favoured = generator.sample(keys, max(1, len(keys) * 2 // 3))
@@ -132,16 +134,16 @@ def _double_rows(
     if any(_names_rows(pool) for pool in pools):
         return
     key = next((column.name for column in columns if column.is_key and not column.parent), None)
-    names = ", ".join(_quoted(column.name) for column in columns)
+    names = ", ".join(quoted(column.name) for column in columns)
     for rowid, value in list(_cells(connection, table, key)) if key else []:
         if not isinstance(value, int) or generator.random() >= DOUBLE:
             continue
         fresh = ", ".join(
-            f"(SELECT MAX({_quoted(key)}) + 1 FROM {_quoted(table)})" if column.name == key else _quoted(column.name)
+            f"(SELECT MAX({quoted(key)}) + 1 FROM {quoted(table)})" if column.name == key else quoted(column.name)
             for column in columns
         )
         connection.execute(
-            f"INSERT OR IGNORE INTO {_quoted(table)} ({names}) SELECT {fresh} FROM {_quoted(table)} WHERE rowid = ?",
+            f"INSERT OR IGNORE INTO {quoted(table)} ({names}) SELECT {fresh} FROM {quoted(table)} WHERE rowid = ?",
             (rowid,),
         )
 
@@ -151,17 +153,17 @@ def _remove_rows(
 ) -> None:
     """Remove some rows that no other row refers to."""
     free = " AND ".join(
-        f"{_quoted(column.parent[1])} NOT IN "
-        f"(SELECT {_quoted(column.name)} FROM {_quoted(other)} WHERE {_quoted(column.name)} IS NOT NULL)"
+        f"{quoted(column.parent[1])} NOT IN "
+        f"(SELECT {quoted(column.name)} FROM {quoted(other)} WHERE {quoted(column.name)} IS NOT NULL)"
         for other, found in columns.items()
         for column in found
         if column.parent and column.parent[0] == table
     )
     condition = f" WHERE {free}" if free else ""
-    rowids = [row[0] for row in connection.execute(f"SELECT rowid FROM {_quoted(table)}{condition} ORDER BY rowid")]
+    rowids = [row[0] for row in connection.execute(f"SELECT rowid FROM {quoted(table)}{condition} ORDER BY rowid")]
     for rowid in rowids:
         if generator.random() < REMOVE:
-            connection.execute(f"DELETE FROM {_quoted(table)} WHERE rowid = ?", (rowid,))
+            connection.execute(f"DELETE FROM {quoted(table)} WHERE rowid = ?", (rowid,))
 
 
 def _edges(queries: Sequence[str]) -> dict[str, list[Value]]:
@@ -204,18 +206,9 @@ def _suits(edge: Value, pool: Sequence[Value]) -> bool:
 
 
 def _cells(connection: sqlite3.Connection, table: str, column: str) -> Iterator[tuple[int, Value]]:
-    yield from connection.execute(f"SELECT rowid, {_quoted(column)} FROM {_quoted(table)} ORDER BY rowid").fetchall()
+    yield from connection.execute(f"SELECT rowid, {quoted(column)} FROM {quoted(table)} ORDER BY rowid").fetchall()
 
 
 def _set(connection: sqlite3.Connection, table: str, column: str, rowid: int, value: Value) -> None:
     # OR IGNORE: a value that a constraint forbids leaves the row as it was.
-    connection.execute(f"UPDATE OR IGNORE {_quoted(table)} SET {_quoted(column)} = ? WHERE rowid = ?", (value, rowid))
-
-
-def _primary_key(connection: sqlite3.Connection, table: str) -> str:
-    rows = connection.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
-    return next((name for _, name, _, _, _, part in rows if part), "rowid")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    connection.execute(f"UPDATE OR IGNORE {quoted(table)} SET {quoted(column)} = ? WHERE rowid = ?", (value, rowid))

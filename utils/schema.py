@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from utils.sql import open_read_only
+
 MAX_LISTED_VALUES = 6
 MAX_LISTED_CHARACTERS = 80
 MAX_INDEXED_VALUES = 5_000
@@ -47,7 +49,7 @@ class Schema:
 @lru_cache(maxsize=256)
 def read_schema(database: Path) -> Schema:
     """Read the schema and the value index of a SQLite file. Raises sqlite3.Error if it is none."""
-    connection = sqlite3.connect(f"{Path(database).resolve().as_uri()}?mode=ro", uri=True)
+    connection = open_read_only(database)
     try:
         names = [
             name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
@@ -93,11 +95,11 @@ def plain(text: str) -> str:
 def _columns(connection: sqlite3.Connection, table: str, texts: dict[str, list[str]]) -> tuple[Column, ...]:
     references = {}
     for _, _, parent, child_column, parent_column, *_ in connection.execute(
-        f"PRAGMA foreign_key_list({_quoted(table)})"
+        f"PRAGMA foreign_key_list({quoted(table)})"
     ):
-        references[child_column] = f"{parent}.{parent_column or _primary_key(connection, parent)}"
+        references[child_column] = f"{parent}.{parent_column or primary_key(connection, parent)}"
     columns = []
-    for _, name, declared, *_ in connection.execute(f"PRAGMA table_info({_quoted(table)})"):
+    for _, name, declared, *_ in connection.execute(f"PRAGMA table_info({quoted(table)})"):
         values = texts.get(name, [])
         few = 0 < len(values) <= MAX_LISTED_VALUES and sum(map(len, values)) <= MAX_LISTED_CHARACTERS
         columns.append(Column(name, declared, references.get(name), tuple(values) if few else ()))
@@ -107,10 +109,10 @@ def _columns(connection: sqlite3.Connection, table: str, texts: dict[str, list[s
 def _text_values(connection: sqlite3.Connection, table: str) -> dict[str, list[str]]:
     """Distinct text values of each column, sorted; dates are left out, since questions rarely spell them like that."""
     texts = {}
-    for _, name, *_ in connection.execute(f"PRAGMA table_info({_quoted(table)})").fetchall():
-        column = _quoted(name)
+    for _, name, *_ in connection.execute(f"PRAGMA table_info({quoted(table)})").fetchall():
+        column = quoted(name)
         rows = connection.execute(
-            f"SELECT DISTINCT {column} FROM {_quoted(table)} WHERE typeof({column}) = 'text' "
+            f"SELECT DISTINCT {column} FROM {quoted(table)} WHERE typeof({column}) = 'text' "
             f"AND length({column}) <= 60 ORDER BY {column} LIMIT {MAX_INDEXED_VALUES}"
         )
         values = [value for (value,) in rows]
@@ -119,12 +121,14 @@ def _text_values(connection: sqlite3.Connection, table: str) -> dict[str, list[s
     return texts
 
 
-def _primary_key(connection: sqlite3.Connection, table: str) -> str:
-    for _, name, _, _, _, key in connection.execute(f"PRAGMA table_info({_quoted(table)})"):
+def primary_key(connection: sqlite3.Connection, table: str) -> str:
+    """The first column of a table's primary key; "rowid" if it declares none."""
+    for _, name, _, _, _, key in connection.execute(f"PRAGMA table_info({quoted(table)})"):
         if key:
             return name
     return "rowid"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL takes it, whatever characters it has."""
     return '"' + name.replace('"', '""') + '"'

@@ -68,6 +68,11 @@ def build_database(sql_text: str, path: Path) -> Path:
     return path
 
 
+def open_read_only(database: Path) -> sqlite3.Connection:
+    """A connection that cannot write. For trusted queries; those of a model belong into a `Sandbox`."""
+    return sqlite3.connect(f"{Path(database).resolve().as_uri()}?mode=ro", uri=True)
+
+
 class Sandbox:
     """A connection to a database on which untrusted queries run one after another: it can only read.
 
@@ -79,7 +84,7 @@ class Sandbox:
         path = Path(database)
         if not path.is_file():
             raise FileNotFoundError(f"There is no database at {path}.")
-        self.connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        self.connection = open_read_only(path)
 
     def __enter__(self) -> Sandbox:
         return self

@@ -114,7 +114,6 @@ class WorkingCopy:
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
         self.network = copy.deepcopy(model).to(torch.bfloat16)
         for module in self.network.modules():
             # TRL has replaced `forward` by a function that is bound to the model, and would be to its copy.

@@ -42,12 +42,9 @@ class Mutant:
 
 def mutants(query: str) -> list[Mutant]:
     """Every single change of the known kinds, each a valid query that differs from the original."""
-    found = {
-        mutant.sql: mutant
-        for mutant in _changes(parse_one(query, read="sqlite"))
-        if mutant.sql != parse_one(query, read="sqlite").sql(dialect="sqlite")
-    }
-    return list(found.values())
+    tree = parse_one(query, read="sqlite")
+    original = tree.sql(dialect="sqlite")
+    return list({mutant.sql: mutant for mutant in _changes(tree) if mutant.sql != original}.values())
 
 
 def _changes(tree: exp.Expression) -> Iterator[Mutant]:

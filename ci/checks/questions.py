@@ -27,6 +27,7 @@ from utils.data import SPLITS, Question, find_leaks, load_databases
 from utils.difficulty import LEVELS, level
 from utils.schema import plain
 from utils.settings import DATA
+from utils.sql import open_read_only
 from utils.stages import shown
 from utils.ties import has_tie, is_correlated, tables_of
 
@@ -545,7 +546,7 @@ def check_queries(questions: Iterable[Question], databases: dict[str, Path]) -> 
 
 def opened(database: Path) -> contextlib.closing[sqlite3.Connection]:
     """A connection that only reads."""
-    return contextlib.closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True))
+    return contextlib.closing(open_read_only(database))
 
 
 def summary(questions: Iterable[Question]) -> str:

@@ -44,7 +44,7 @@ class Example:
 
 
 def build(lexicon: Lexicon, count: int, seed: int, taken: set[str]) -> list[Example]:
-    """`count` questions about a database, none of which reads like one in `taken` (in lower case)."""
+    """`count` questions about a database, none of which reads like one in `taken` (in plain spelling)."""
     pools = {shape.name: examples(shape, lexicon, seed) for shape in SHAPES}
     weights = {shape.name: shape.weight for shape in SHAPES}
     return _balanced(pools, weights, count, Random(f"{seed}-{lexicon.name}-balance"), set(taken))
