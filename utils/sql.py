@@ -1,7 +1,8 @@
 """Run SQL that a model wrote, without trusting it, and compare its answer with the right one.
 
-`execute` opens the database read-only, lets only reading through (an authorizer denies ATTACH,
-PRAGMA, writes and extension loading), and bounds time, rows and the size of any value.
+`execute` opens the database read-only, lets only reading through (an authorizer denies ATTACH, PRAGMA, writes and
+extension loading), and bounds time, memory, rows and the size of any value. SQLite looks at the clock between its steps
+only, so what a single step can cost is bounded as well: by the size of values, and by the number of function calls.
 `same_result` decides whether two answers are equal.
 """
 
@@ -16,15 +17,26 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice, permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 MAX_SECONDS = 2.0
 MAX_ROWS = 10_000
-MAX_VALUE_BYTES = 1_000_000
+MAX_VALUE_BYTES = 100_000  # of the query's own text too
 MAX_RESULT_BYTES = 20_000_000
+MAX_HEAP_BYTES = 128_000_000  # of SQLite in this process; sorting and grouping beyond it go to temporary files
+MAX_FUNCTIONS = 100
+MAX_SLOW_FUNCTIONS = 8
+STEPS_BETWEEN_CHECKS = 50
 MAX_PERMUTED_COLUMNS = 6
+MAX_PARSED_CHARACTERS = 20_000
 
 ALLOWED_ACTIONS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 DENIED_FUNCTIONS = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"})
+# A single call can compare every part of one long value with every part of another.
+SLOW_FUNCTIONS = frozenset({"instr", "replace", "trim", "ltrim", "rtrim"})
 
 Row = tuple[object, ...]
 
@@ -53,7 +65,8 @@ def build_database(sql_text: str, path: Path) -> Path:
     partial = path.with_name(f".{path.name}.{time.monotonic_ns()}.partial")
     try:
         with contextlib.closing(sqlite3.connect(partial)) as connection:
-            connection.executescript(f"BEGIN;\n{sql_text}\nCOMMIT;")
+            # Nothing to roll back to: what breaks off is thrown away with the partial file.
+            connection.executescript(f"PRAGMA journal_mode = OFF;\nBEGIN;\n{sql_text}\nCOMMIT;")
             orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
             tables = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         if not tables:
@@ -85,6 +98,8 @@ class Sandbox:
         if not path.is_file():
             raise FileNotFoundError(f"There is no database at {path}.")
         self.connection = open_read_only(path)
+        # Views and subqueries can multiply while a query is prepared, before there is a step at which to stop it.
+        self.connection.execute(f"PRAGMA hard_heap_limit = {MAX_HEAP_BYTES}")
 
     def __enter__(self) -> Sandbox:
         return self
@@ -96,7 +111,7 @@ class Sandbox:
         """Run one query. Never raises for what the query does: the error is in the result.
 
         Args:
-            query: one SQL statement; anything but reading is refused.
+            query: one SQL statement; anything but reading is refused, and so are more than 100 function calls.
             max_seconds: the query is stopped after this time.
             max_rows: at most this many rows come back; `truncated` tells when there were more.
         """
@@ -139,11 +154,12 @@ def same_result(gold: Result, predicted: Result, *, ordered: bool) -> bool:
 def is_ordered(query: str) -> bool:
     """True if the outermost SELECT of the query has an ORDER BY, so that the order of rows is part of the answer.
 
-    ORDER BY … LIMIT 1 counts as unordered: one row has no order.
+    ORDER BY … LIMIT 1 counts as unordered: one row has no order. A query that sqlglot cannot parse, though SQLite can,
+    is searched for an ORDER BY outside of brackets.
     """
-    import sqlglot
-
-    tree = sqlglot.parse_one(query, read="sqlite")
+    tree = _parsed(query)
+    if tree is None:
+        return re.search(r"\bORDER\s+BY\b[^()]*$", query, re.IGNORECASE) is not None
     limit = tree.args.get("limit")
     if limit is not None and limit.expression.name == "1":
         return False
@@ -171,13 +187,26 @@ def normalised(query: str) -> str:
     import sqlglot
     from sqlglot.errors import SqlglotError
 
-    try:
-        tree = sqlglot.parse_one(query, read="sqlite")
+    tree = _parsed(query)
+    if tree is not None:
         for name in tree.find_all(sqlglot.exp.Identifier):
             name.set("quoted", False)
-        return tree.sql(dialect="sqlite", normalize=True, comments=False)
-    except SqlglotError:
-        return " ".join(query.split()).lower()
+        with contextlib.suppress(RecursionError, SqlglotError):
+            return tree.sql(dialect="sqlite", normalize=True, comments=False)
+    return " ".join(query.split()).lower()
+
+
+def _parsed(query: str) -> exp.Expression | None:
+    """The syntax tree, or None for a text that is no query, or one too long or too deep to parse in reasonable time."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    if len(query) > MAX_PARSED_CHARACTERS:
+        return None
+    try:
+        return sqlglot.parse_one(query, read="sqlite")
+    except (RecursionError, SqlglotError):
+        return None
 
 
 def _run_bounded(connection: sqlite3.Connection, query: str, max_seconds: float, max_rows: int) -> Result:
@@ -185,21 +214,30 @@ def _run_bounded(connection: sqlite3.Connection, query: str, max_seconds: float,
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
     denied: list[str] = []
+    called: Counter[str] = Counter()
     deadline = time.monotonic() + max_seconds
 
     def authorize(action: int, first: str | None, second: str | None, *_: object) -> int:
         if action in ALLOWED_ACTIONS:
             return sqlite3.SQLITE_OK
-        if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() not in DENIED_FUNCTIONS:
-            return sqlite3.SQLITE_OK
-        denied.append(second or first or "this statement")
+        name = (second or "").lower()
+        if action == sqlite3.SQLITE_FUNCTION and name not in DENIED_FUNCTIONS:
+            called[name] += 1
+            slow = sum(called[function] for function in SLOW_FUNCTIONS)
+            if called.total() <= MAX_FUNCTIONS and slow <= MAX_SLOW_FUNCTIONS:
+                return sqlite3.SQLITE_OK
+            denied.append(f"the query calls too many functions ({name})")
+        else:
+            denied.append(f"only reading is allowed here ({second or first or 'this statement'})")
         return sqlite3.SQLITE_DENY
 
     connection.set_authorizer(authorize)
-    connection.set_progress_handler(lambda: time.monotonic() > deadline, 1000)
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_CHECKS)
     try:
         cursor = connection.execute(query)
         rows = _fetch(cursor, max_rows + 1)
+    except MemoryError:
+        return Result(error="Stopped: the query needed too much memory.")
     except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
         return Result(error=_sentence(error, denied, deadline, max_seconds))
     if cursor.description is None:
@@ -224,7 +262,7 @@ def _fetch(cursor: sqlite3.Cursor, max_rows: int) -> list[Row]:
 
 def _sentence(error: Exception, denied: list[str], deadline: float, max_seconds: float) -> str:
     if denied:
-        return f"Refused: only reading is allowed here ({denied[0]})."
+        return f"Refused: {denied[0]}."
     if time.monotonic() > deadline:
         return f"Stopped: the query took longer than {max_seconds:g} s."
     return f"{str(error)[:1].upper()}{str(error)[1:].rstrip('.')}."

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.data import Question
+from utils.linking import name_words
 from utils.prompts import training_row
 from utils.schema import Column, Schema, Table, plain, read_schema
 
@@ -286,8 +287,8 @@ def _table_with(
 
 
 def _spoken(name: str) -> str:
-    """The words of an identifier: `dateOfBirth` and `date_of_birth` become "date of birth"."""
-    return " ".join(re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", " ", name).lower().split())
+    """An identifier as one says it: `dateOfBirth` and `date_of_birth` become "date of birth"."""
+    return " ".join(name_words(name))
 
 
 def _styled(spoken: str, style: str, generator: random.Random) -> str:

@@ -1,12 +1,14 @@
 """Checks of the databases and questions that the course ships: `python -m ci.checks.questions`.
 
 Each check returns a list of fault sentences: where, what is wrong, what to do. `main` prints them and a summary,
-and exits with status 1 if there are any. The checks of `utils.data` keep a broken line out of a run; these ones
-keep the shipped data good: every gold query has exactly one right answer and is written in the house style.
+and exits with status 1 if there are any; if there are none, `--seal` seals the question files (see `utils.seal`). The
+checks of `utils.data` keep a broken line out of a run; these ones keep the shipped data good: every gold query has
+exactly one right answer and is written in the house style.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import re
@@ -23,12 +25,13 @@ import yaml
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from utils.data import SPLITS, Question, find_leaks, load_databases
+from utils.data import SPLITS, Question, check_questions, find_leaks, load_databases
 from utils.difficulty import LEVELS, level
 from utils.schema import plain
+from utils.seal import SEALS, Seal, make_seal, read_seals
 from utils.settings import DATA
 from utils.sql import open_read_only
-from utils.stages import shown
+from utils.stages import shown, write_json
 from utils.ties import has_tie, is_correlated, tables_of
 
 KINDS = {"id", "key", "name", "category", "text", "money", "count", "measure", "date", "year", "time", "flag"}
@@ -185,7 +188,7 @@ def check_values(question: Question, connection: sqlite3.Connection, layout: Lay
     """Every text that the query compares a column with stands in such a column, spelled like this."""
     found: dict[str, bool] = {}
     for column, value in _compared_texts(parse(question.sql)):
-        table, name = _table_of(column, layout)
+        table, name = table_of(column, layout)
         if table not in layout.columns:
             continue
         row = connection.execute(f'SELECT 1 FROM "{table}" WHERE "{name}" = ? LIMIT 1', (value,)).fetchone()
@@ -206,7 +209,7 @@ def _compared_texts(tree: exp.Expression) -> Iterator[tuple[exp.Column, str]]:
             yield from ((column, other.this) for other in others if isinstance(other, exp.Literal) and other.is_string)
 
 
-def _table_of(column: exp.Column, layout: Layout) -> tuple[str, str]:
+def table_of(column: exp.Column, layout: Layout) -> tuple[str, str]:
     """The table of the database, and the name, of a column of a query; looks outwards from a subquery. No table: ""."""
     select = column.find_ancestor(exp.Select)
     while select is not None:
@@ -561,13 +564,35 @@ def summary(questions: Iterable[Question]) -> str:
     return "\n".join(lines)
 
 
+def make_seals(folder: Path, databases: dict[str, Path]) -> tuple[dict[str, Seal], list[str]]:
+    """The seal of each question file below a folder, and a fault for every line that a run would leave out."""
+    seals, faults = {}, []
+    for split in SPLITS:
+        for file in sorted((folder / split).glob("*.jsonl")):
+            questions, rejects = check_questions(file, split, databases)
+            faults += [f"{reject} Correct it." for reject in rejects]
+            if questions and not rejects:
+                lines, levels = file.read_bytes().splitlines(), [question.difficulty for question in questions]
+                seals[f"{split}/{file.name}"] = make_seal(lines, databases[questions[0].database], levels)
+    return seals, faults
+
+
 def main() -> int:
     """Check everything, print the faults and the summary."""
+    parser = argparse.ArgumentParser(prog="python -m ci.checks.questions", description=__doc__)
+    parser.add_argument("--seal", action="store_true", help="write data/questions/seal.json if there is no fault")
+    arguments = parser.parse_args()
     databases = load_databases(DATA / "databases")
     questions, faults = read_folder(DATA / "questions")
     faults += check_databases(DATA / "databases", databases)
     faults += check_queries(questions, databases)
     faults += check_set(questions)
+    seals, rejects = make_seals(DATA / "questions", databases)
+    faults += rejects
+    if arguments.seal and not faults:
+        write_json(SEALS, seals)
+    elif not arguments.seal and seals != read_seals(SEALS):
+        faults.append(f"{shown(SEALS)}: out of date; run python -m ci.checks.questions --seal.")
     for fault in faults:
         print(fault)
     print(summary(questions))
