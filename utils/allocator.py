@@ -2,7 +2,7 @@
 
 A training step on a CPU asks for a gigabyte in pieces and frees it again. By default each large piece is mapped anew
 and the kernel fills it with zeros, page by page, which took a third of the time. On Linux two settings help: huge
-pages, and a heap that keeps what was freed. Other systems are left as they are.
+pages, and a heap that keeps what was freed, up to a size. Other systems are left as they are.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import sys
 
 # Names and limits from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_KEPT_BYTES = 2**26
+# Larger pieces, such as one layer's attention weights, are mapped each by itself: kept on the heap they would cut it to
+# pieces as their sizes change from batch to batch, and the process would grow by gigabytes.
+LARGEST_KEPT_BYTES = 2**22
 
 
 def keep_freed_memory() -> None:

@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-BF16_CPU_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
 MIN_BF16_CAPABILITY = (8, 0)
+PRODUCT_SHAPE = (512, 576, 1536)  # tokens of a batch, width of the model, width of its feed-forward layers
+PRODUCT_SECONDS = 0.15
+SLOW_TFLOPS = 0.4
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Facts about a machine. Memory in GB (10^9 bytes); `cuda_capability` like (8, 0), None without a CUDA GPU."""
+    """Facts about a machine.
+
+    Memory in GB (10^9 bytes); `tflops` says how fast the processor multiplies matrices in each number format, in 10^12
+    operations a second; `cuda_capability` is like (8, 0), None without a CUDA GPU.
+    """
 
     cores: int
     memory_gb: float
     processor: str = ""
-    cpu_flags: frozenset[str] = frozenset()
+    tflops: Mapping[str, float] = field(default_factory=dict)
     cuda_name: str | None = None
     cuda_capability: tuple[int, int] | None = None
     cuda_memory_gb: float = 0.0
@@ -37,6 +45,8 @@ class Choice:
     dtype: str
     attention: str
     reasons: dict[str, str]
+    is_slow: bool = False
+    """True for a processor below `SLOW_TFLOPS`: the course trains on fewer examples there, to stay within its time."""
 
     @property
     def bf16(self) -> bool:
@@ -62,14 +72,13 @@ class Choice:
 
 
 def detect() -> Machine:
-    """Look at this machine."""
+    """Look at this machine. Without a GPU this takes half a second, in which the processor multiplies matrices."""
     import torch
 
     facts = {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_gb": memory_bytes() / 1e9,
         "processor": platform.machine(),
-        "cpu_flags": _cpu_flags(),
         "has_mps": torch.backends.mps.is_available(),
     }
     if torch.cuda.is_available():
@@ -80,6 +89,8 @@ def detect() -> Machine:
             "cuda_memory_gb": properties.total_memory / 1e9,
             "has_flash_attention": _is_installed("flash_attn"),
         }
+    elif not facts["has_mps"]:
+        facts["tflops"] = {name: measure_tflops(name) for name in ("float32", "bfloat16")}
     return Machine(**facts)
 
 
@@ -98,24 +109,28 @@ def choose(machine: Machine) -> Choice:
                 "attention": "PyTorch's own kernels; FlashAttention needs CUDA",
             },
         )
-    fast_flag = next((flag for flag in BF16_CPU_FLAGS if flag in machine.cpu_flags), None)
-    return Choice(
-        "cpu",
-        "bfloat16" if fast_flag else "float32",
-        "sdpa",
-        {
-            "device": f"no GPU was found; {machine.cores} cores, {machine.memory_gb:.0f} GB of memory",
-            "dtype": f"the processor multiplies bfloat16 natively ({fast_flag})"
-            if fast_flag
-            else "this processor would only emulate bfloat16, which is slower than float32",
-            "attention": "PyTorch's own kernels; FlashAttention needs CUDA",
-        },
-    )
+    return _choose_cpu(machine)
 
 
 def choose_here() -> Choice:
     """`choose(detect())`: what the notebooks call."""
     return choose(detect())
+
+
+def measure_tflops(dtype: str, seconds: float = PRODUCT_SECONDS) -> float:
+    """How fast the processor multiplies matrices of a model's shape: the best of the tries, in 10^12 operations/s."""
+    import torch
+
+    rows, inner, columns = PRODUCT_SHAPE
+    left = torch.ones(rows, inner, dtype=getattr(torch, dtype))
+    right = torch.ones(columns, inner, dtype=left.dtype)
+    best, end = float("inf"), time.perf_counter() + seconds
+    torch.nn.functional.linear(left, right)  # the first product of a shape also makes its kernel
+    while best == float("inf") or time.perf_counter() < end:
+        start = time.perf_counter()
+        torch.nn.functional.linear(left, right)
+        best = min(best, time.perf_counter() - start)
+    return 2 * rows * inner * columns / best / 1e12
 
 
 def memory_bytes() -> int:
@@ -138,6 +153,22 @@ def peak_memory_bytes() -> int:
     return peak if platform.system() == "Darwin" else peak * 1024
 
 
+def _choose_cpu(machine: Machine) -> Choice:
+    exact, short = (machine.tflops.get(name, 0.0) for name in ("float32", "bfloat16"))
+    dtype = "bfloat16" if short > exact else "float32"
+    return Choice(
+        "cpu",
+        dtype,
+        "sdpa",
+        {
+            "device": f"no GPU was found; {machine.cores} cores, {machine.memory_gb:.0f} GB of memory",
+            "dtype": f"measured here: {short:.2f} TFLOP/s in bfloat16, {exact:.2f} in float32",
+            "attention": "PyTorch's own kernels; FlashAttention needs CUDA",
+        },
+        is_slow=max(exact, short) < SLOW_TFLOPS,
+    )
+
+
 def _choose_cuda(machine: Machine) -> Choice:
     capability = machine.cuda_capability
     version = f"{capability[0]}.{capability[1]}"
@@ -155,16 +186,6 @@ def _choose_cuda(machine: Machine) -> Choice:
             "attention": "flash-attn is installed" if flash else "PyTorch's own fused kernels need nothing installed",
         },
     )
-
-
-def _cpu_flags() -> frozenset[str]:
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.is_file():
-        return frozenset()
-    for line in cpuinfo.read_text().splitlines():
-        if line.lower().startswith(("flags", "features")):
-            return frozenset(line.split(":", 1)[1].split())
-    return frozenset()
 
 
 def _physical_memory() -> int:

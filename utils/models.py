@@ -119,6 +119,13 @@ def count_parameters(model: PreTrainedModel, *, trainable_only: bool = False) ->
     return sum(weight.numel() for weight in model.parameters() if weight.requires_grad or not trainable_only)
 
 
+def decoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
+    """The layers that the tokens pass one after another, the lowest first, whatever the architecture calls them."""
+    import torch
+
+    return max((part for part in model.modules() if isinstance(part, torch.nn.ModuleList)), key=len)
+
+
 def _from_pretrained(auto_class: type, found: FoundModel, **arguments: object):  # noqa: ANN202 - class decides
     try:
         return auto_class.from_pretrained(found.location, **arguments)

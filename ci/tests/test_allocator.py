@@ -19,12 +19,13 @@ libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.free.argtypes = [ctypes.c_void_p]
 libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-size = 48 * 2**20
+size = 3 * 2**20
 
 def use():
-    block = libc.malloc(size)
-    libc.memset(block, 1, size)
-    libc.free(block)
+    blocks = [libc.malloc(size) for _ in range(16)]
+    for block in blocks:
+        libc.memset(block, 1, size)
+        libc.free(block)
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096

@@ -10,25 +10,19 @@ import torch
 from utils import hardware
 from utils.hardware import Choice, Machine, choose, detect
 
-CPU = Machine(cores=2, memory_gb=8.0, cpu_flags=frozenset({"avx2", "fma"}))
+CPU = Machine(cores=2, memory_gb=8.0, tflops={"float32": 0.14, "bfloat16": 0.02})
+BF16_CPU = Machine(cores=2, memory_gb=8.0, tflops={"float32": 0.19, "bfloat16": 0.8})
 T4 = Machine(cores=2, memory_gb=12.0, cuda_name="Tesla T4", cuda_capability=(7, 5), cuda_memory_gb=15.8)
 A100 = Machine(cores=12, memory_gb=83.0, cuda_name="A100", cuda_capability=(8, 0), cuda_memory_gb=42.0)
 B200 = Machine(cores=12, memory_gb=83.0, cuda_name="B200", cuda_capability=(10, 0), cuda_memory_gb=192.0)
-
-
-def with_flags(*flags: str) -> Machine:
-    """A machine without a GPU."""
-    return Machine(cores=2, memory_gb=8.0, cpu_flags=frozenset({"avx2", *flags}))
 
 
 @pytest.mark.parametrize(
     ("machine", "device", "dtype"),
     [
         (CPU, "cpu", "float32"),
-        (with_flags("avx512_bf16"), "cpu", "bfloat16"),
-        (with_flags("amx_bf16", "amx_tile"), "cpu", "bfloat16"),
-        (with_flags("asimd", "bf16"), "cpu", "bfloat16"),
-        (with_flags("avx512f"), "cpu", "float32"),
+        (BF16_CPU, "cpu", "bfloat16"),
+        (Machine(cores=2, memory_gb=8.0), "cpu", "float32"),
         (T4, "cuda", "float16"),
         (A100, "cuda", "bfloat16"),
         (B200, "cuda", "bfloat16"),
@@ -48,7 +42,7 @@ def test_device_and_format_each_with_a_reason(machine: Machine, device: str, dty
 
 def test_reasons_name_the_facts() -> None:
     assert "2 cores, 8 GB" in choose(CPU).reasons["device"]
-    assert "amx_bf16" in choose(with_flags("avx512_bf16", "amx_bf16")).reasons["dtype"]
+    assert "0.02 TFLOP/s in bfloat16, 0.14 in float32" in choose(CPU).reasons["dtype"]
     assert "Tesla T4" in choose(T4).reasons["device"]
     assert "7.5" in choose(T4).reasons["dtype"]
 
@@ -63,7 +57,7 @@ def test_flash_attention_if_installed_and_able(capability: tuple[int, int], atte
     ("machine", "arguments"),
     [
         (CPU, {"use_cpu": True, "bf16": False, "fp16": False}),
-        (with_flags("amx_bf16"), {"use_cpu": True, "bf16": True, "fp16": False}),
+        (BF16_CPU, {"use_cpu": True, "bf16": True, "fp16": False}),
         (T4, {"use_cpu": False, "bf16": False, "fp16": True}),
         (A100, {"use_cpu": False, "bf16": True, "fp16": False}),
         (Machine(8, 16.0, has_mps=True), {"use_cpu": False, "bf16": False, "fp16": False}),
@@ -93,18 +87,18 @@ def test_this_machine() -> None:
     assert 10_000_000 < hardware.peak_memory_bytes() < 10**13
 
 
-@pytest.mark.parametrize(
-    ("text", "flags"),
-    [
-        ("processor\t: 0\nflags\t\t: fpu avx2 amx_bf16\n", {"fpu", "avx2", "amx_bf16"}),
-        ("processor\t: 0\nFeatures\t: fp asimd bf16\n", {"fp", "asimd", "bf16"}),
-        ("processor\t: 0\n", set()),
-    ],
-)
-def test_flags_of_the_processor(text: str, flags: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cpuinfo").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(hardware, "Path", lambda _: tmp_path / "cpuinfo")
-    assert hardware._cpu_flags() == flags
+def test_slow_processors_are_told_from_fast_ones() -> None:
+    eight_plain_cores = Machine(cores=8, memory_gb=16.0, tflops={"float32": 0.6, "bfloat16": 0.1})
+    assert choose(CPU).is_slow
+    assert not any(choose(machine).is_slow for machine in (BF16_CPU, eight_plain_cores, T4, A100))
+
+
+def test_rates_are_measured_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hardware.measure_tflops("float32", seconds=0.0) > 0
+    clock = iter(range(1000))
+    monkeypatch.setattr(hardware.time, "perf_counter", lambda: float(next(clock)))
+    operations = 2 * 512 * 576 * 1536
+    assert hardware.measure_tflops("float32", seconds=5.0) == operations / 1e12
 
 
 def test_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
