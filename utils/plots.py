@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import matplotlib
-from matplotlib import pyplot
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,19 +15,17 @@ if TYPE_CHECKING:
 BASE_COLOUR, TUNED_COLOUR, QUIET_COLOUR = "#8a8f98", "#d9822b", "#c9ccd1"
 LEARNING_RATE_COLOUR = "#2b6cb0"
 
-matplotlib.rcParams.update(
-    {
-        "figure.figsize": (7.0, 3.4),
-        "figure.dpi": 96,
-        "savefig.dpi": 110,
-        "font.size": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "legend.frameon": False,
-    }
-)
+STYLE = {
+    "figure.figsize": (7.0, 3.4),
+    "figure.dpi": 96,
+    "savefig.dpi": 110,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "legend.frameon": False,
+}
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -44,9 +39,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 def loss_curves(log: Sequence[dict[str, float]], title: str = "Loss while training") -> Figure:
     """Training and validation loss, with the learning rate below, from `trainer.state.log_history`."""
-    figure, (top, bottom) = pyplot.subplots(
-        2, 1, sharex=True, figsize=(7.0, 4.2), height_ratios=(3, 1), constrained_layout=True
-    )
+    figure, (top, bottom) = _subplots(2, 1, sharex=True, figsize=(7.0, 4.2), height_ratios=(3, 1))
     training = [(row["step"], row["loss"]) for row in log if "loss" in row]
     validation = [(row["step"], row["eval_loss"]) for row in log if "eval_loss" in row]
     rates = [(row["step"], row["learning_rate"]) for row in log if "learning_rate" in row]
@@ -57,30 +50,28 @@ def loss_curves(log: Sequence[dict[str, float]], title: str = "Loss while traini
     if rates:
         bottom.plot(*zip(*rates, strict=True), color=LEARNING_RATE_COLOUR, linewidth=1.2)
     top.set_yscale("log")
-    top.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%.2g"))
-    top.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    top.yaxis.set_major_formatter("{x:.2g}")
+    top.yaxis.set_minor_formatter("")
     top.set(title=title, ylabel="loss, nats per token")
     top.legend()
     bottom.set(xlabel="optimizer step", ylabel="learning rate")
-    pyplot.close(figure)
     return figure
 
 
 def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
     """Histograms of token counts, one for each entry, with the training limit marked."""
-    figure, axes = pyplot.subplots(constrained_layout=True)
+    figure, axes = _subplots()
     for (name, values), colour in zip(lengths.items(), (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
         axes.hist(values, bins=40, alpha=0.75, label=name, color=colour)
     axes.axvline(limit, color="black", linestyle=":", linewidth=1, label=f"max_length = {limit}")
     axes.set(title="How long the examples are", xlabel="tokens", ylabel="examples")
     axes.legend()
-    pyplot.close(figure)
     return figure
 
 
 def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
     """Bars with 95% intervals: a group for each outer key (a metric or a level), a bar for each inner key."""
-    figure, axes = pyplot.subplots(constrained_layout=True)
+    figure, axes = _subplots()
     names = list(next(iter(groups.values())))
     colours = [QUIET_COLOUR, BASE_COLOUR, TUNED_COLOUR][-len(names) :]
     width = 0.8 / len(names)
@@ -102,47 +93,77 @@ def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
     axes.set_xticks(range(len(groups)), list(groups))
     axes.set(title=title, ylabel="% of questions", ylim=(0, 108))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    pyplot.close(figure)
     return figure
 
 
 def error_bars(kinds: dict[str, int], total: int) -> Figure:
     """How often each kind of error occurs, the most frequent on top."""
-    figure, axes = pyplot.subplots(figsize=(7.0, 0.6 + 0.32 * max(1, len(kinds))), constrained_layout=True)
+    figure, axes = _subplots(figsize=(7.0, 0.6 + 0.32 * max(1, len(kinds))))
     names = list(kinds)[::-1]
     axes.barh(names, [100 * kinds[name] / total for name in names], color=TUNED_COLOUR)
     for name in names:
         axes.annotate(f" {kinds[name]}", (100 * kinds[name] / total, name), va="center", fontsize=9)
     axes.set(title="What still goes wrong", xlabel="% of questions")
-    pyplot.close(figure)
     return figure
 
 
 def parameter_bars(counts: dict[str, int]) -> Figure:
     """Where a model's parameters are, in millions."""
-    figure, axes = pyplot.subplots(figsize=(7.0, 0.8 + 0.32 * len(counts)), constrained_layout=True)
+    figure, axes = _subplots(figsize=(7.0, 0.8 + 0.32 * len(counts)))
     names = list(counts)[::-1]
     axes.barh(names, [counts[name] / 1e6 for name in names], color=BASE_COLOUR)
     for name in names:
         axes.annotate(f" {counts[name] / 1e6:.1f}", (counts[name] / 1e6, name), va="center", fontsize=9)
     axes.set(title="Where the parameters are", xlabel="millions")
-    pyplot.close(figure)
     return figure
 
 
-class LiveLoss(TrainerCallback):
-    """Draws the loss while training runs, and leaves the last figure in the notebook."""
+def spread_bars(values: dict[str, Sequence[float]], title: str, axis: str) -> Figure:
+    """A bar for the median of each entry's values, with a line from the smallest to the largest; first entry on top."""
+    figure, axes = _subplots(figsize=(7.0, 0.9 + 0.38 * len(values)))
+    for position, (name, measured) in enumerate(reversed(values.items())):
+        middle, low, high = median(measured), min(measured), max(measured)
+        is_first = position == len(values) - 1
+        axes.barh(name, middle, color=TUNED_COLOUR if is_first else BASE_COLOUR)
+        axes.errorbar(middle, name, xerr=[[middle - low], [high - middle]], color="black", linewidth=1, capsize=3)
+        axes.annotate(f" {middle:,.3g}" if middle < 100 else f" {middle:,.0f}", (high, name), va="center", fontsize=9)
+    axes.margins(x=0.12)
+    axes.set(title=title, xlabel=axis, xlim=(0, None))
+    return figure
 
-    def __init__(self) -> None:
-        self.display: Any = None
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if len(state.log_history) < 2 or "train_runtime" in state.log_history[-1]:
-            return
-        from IPython.display import display
+def memory_curve(steps: Sequence[int], gigabytes: dict[str, Sequence[float]], title: str = "Memory") -> Figure:
+    """Memory after so many steps, a line for each entry."""
+    figure, axes = _subplots()
+    for (name, values), colour in zip(gigabytes.items(), (TUNED_COLOUR, BASE_COLOUR), strict=False):
+        axes.plot(steps, values, color=colour, linewidth=1.2, label=name)
+    axes.set(title=title, xlabel="optimizer step", ylabel="GB", ylim=(0, None))
+    axes.legend()
+    return figure
 
-        figure = loss_curves(state.log_history, f"Step {state.global_step} of {state.max_steps}")
-        if self.display is None:
-            self.display = display(figure, display_id=True)
-        else:
-            self.display.update(figure)
+
+def measured_and_estimated(
+    series: dict[str, tuple[Sequence[float], Sequence[float], Sequence[float]]], title: str, axis: str
+) -> Figure:
+    """A panel for each entry: its name below, and over x the measured values as dots, the estimated ones as a line."""
+    figure, panels = _subplots(1, len(series), figsize=(3.0 * len(series), 3.0), sharey=True, squeeze=False)
+    for (name, (x, measured, estimated)), axes in zip(series.items(), panels[0], strict=True):
+        axes.plot(x, estimated, color=BASE_COLOUR, linewidth=1.2, label="estimated")
+        axes.plot(x, measured, "o", color=TUNED_COLOUR, label="measured")
+        axes.set(xlabel=name, ylim=(0, None), xlim=(0, 1.05 * max(x)))
+    panels[0][0].set(title=title, ylabel=axis)
+    panels[0][-1].legend()
+    return figure
+
+
+def _subplots(*arguments: int, **settings: Any) -> tuple[Figure, Any]:
+    """A figure in the style of the course, and its axes; closed for pyplot, so that a notebook shows it only once.
+
+    matplotlib is imported here, on demand: that takes a second.
+    """
+    from matplotlib import pyplot
+
+    pyplot.rcParams.update(STYLE)
+    figure, axes = pyplot.subplots(*arguments, constrained_layout=True, **settings)
+    pyplot.close(figure)
+    return figure, axes

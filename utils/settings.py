@@ -18,8 +18,10 @@ RUNS = ROOT / "runs"
 REPORTED_PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "tokenizers", "numpy")
 
 
-def run_folder(run_name: str) -> Path:
-    """`runs/NAME`. Raises ValueError for a name that would leave that folder or trouble a shell."""
+def run_folder(run_name: str | Path) -> Path:
+    """`runs/NAME`; a Path is taken as it is. Raises ValueError for a name that leaves `runs` or troubles a shell."""
+    if isinstance(run_name, Path):
+        return run_name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_name):
         raise ValueError(
             f"The run name {run_name!r} cannot be a folder name: use letters, digits, dots, dashes and underscores."

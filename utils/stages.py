@@ -43,14 +43,14 @@ class Stage:
 
 @contextlib.contextmanager
 def write_stage(
-    run_name: str,
+    run_name: str | Path,
     stage: str,
     *,
     parameters: Mapping[str, object],
     inputs: Mapping[str, Path] | None = None,
     device: str = "cpu",
 ) -> Iterator[Stage]:
-    """Write `runs/RUN_NAME/STAGE` whole or not at all.
+    """Write `runs/RUN_NAME/STAGE` whole or not at all. `run_name` may also be the Path of a run's folder.
 
     The body fills `stage.folder`; when it ends well the manifest is added and the folder takes its place, replacing an
     earlier one. When it raises, the earlier one stays. `inputs` names the files or folders read, whose hashes go into
@@ -90,14 +90,18 @@ def require_stage(run_name: str, stage: str) -> Path:
             f"runs/{run_name}/{stage} is not there: notebook {maker} makes it. Run that notebook first, with "
             f"run_name = {run_name!r}, or all at once: python3 ci/course.py run --name {run_name} --from {maker[:2]}"
         )
-    for name, size in read_manifest(folder)["files"].items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise MissingStage(
-                f"runs/{run_name}/{stage}/{name} is missing or damaged. Make the stage again with notebook {maker}: "
-                f"python3 ci/course.py run --name {run_name} --from {maker[:2]}"
-            )
+    damaged = _damaged_file(folder)
+    if damaged:
+        raise MissingStage(
+            f"runs/{run_name}/{stage}/{damaged} is missing or damaged. Make the stage again with notebook {maker}: "
+            f"python3 ci/course.py run --name {run_name} --from {maker[:2]}"
+        )
     return folder
+
+
+def is_finished(folder: Path) -> bool:
+    """True if the folder is a finished stage, and no file of it is missing or has another size than when written."""
+    return (folder / MANIFEST).is_file() and _damaged_file(folder) is None
 
 
 def read_manifest(folder: Path) -> dict:
@@ -162,6 +166,15 @@ def replace_folder(new: Path, old: Path) -> None:
 def shown(path: Path) -> str:
     """A path as a reader of the course knows it: relative to the project, with forward slashes."""
     return path.resolve().relative_to(ROOT).as_posix() if path.resolve().is_relative_to(ROOT) else path.as_posix()
+
+
+def _damaged_file(folder: Path) -> str | None:
+    """The name of a file of a finished stage that is missing or has another size than when it was written."""
+    for name, size in read_manifest(folder)["files"].items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            return name
+    return None
 
 
 def _files(folder: Path) -> list[Path]:

@@ -13,8 +13,9 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from utils.callbacks import LiveLoss
 from utils.evaluation import Interval
-from utils.plots import LiveLoss, compare_bars, error_bars, length_histogram, loss_curves, parameter_bars, save
+from utils.plots import compare_bars, error_bars, length_histogram, loss_curves, parameter_bars, save
 
 matplotlib.use("agg")
 LOG = [
