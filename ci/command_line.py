@@ -17,9 +17,11 @@ from ci.parameters import Notebook, read_notebooks
 from ci.plan import Request, check_request, make_steps
 from ci.project import Project
 from utils.errors import CourseError
+from utils.settings import run_folder
 
 PROJECT = Project(Path(__file__).resolve().parent.parent)
 COMMAND = "python3 ci/course.py"
+BENCH_PARTS = ("all", "train", "memory", "generate", "load")
 FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str], project: Project = PROJECT) -> int:
 def make_parser() -> OneLineParser:
     """The options of all commands."""
     parser = OneLineParser(prog=COMMAND, description="Run and check the course.", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="run|test|list|badges|publish")
+    commands = parser.add_subparsers(required=True, metavar="run|test|list|badges|publish|bench")
     run = commands.add_parser("run", help="run the course; ends with a results page", allow_abbrev=False)
     run.set_defaults(command=run_command)
     run.add_argument("--profile", default="cpu", help="smoke, cpu or gpu: see ci/profiles (default: cpu)")
@@ -73,7 +75,16 @@ def make_parser() -> OneLineParser:
     run.add_argument("--fresh", action="store_true", help="delete runs/NAME first")
     test = commands.add_parser("test", help="check style, unit tests and every notebook", allow_abbrev=False)
     test.set_defaults(command=test_command)
-    for command in (run, test):
+    bench = commands.add_parser("bench", help="measure speed and memory against other tools", allow_abbrev=False)
+    bench.set_defaults(command=bench_command)
+    bench.add_argument("part", nargs="?", default="all", choices=BENCH_PARTS, help="what to compare (default: all)")
+    bench.add_argument(
+        "--name", default="course", help="the run with the dataset and the tuned model (default: course)"
+    )
+    bench.add_argument("--steps", type=positive, help="optimizer steps (default: 20 to train, 300 to watch memory)")
+    bench.add_argument("--rounds", type=positive, help="how often to measure (default: 3, and 2 to generate)")
+    bench.add_argument("--questions", type=positive, help="test questions to answer (default: all)")
+    for command in (run, test, bench):
         command.add_argument(
             "--torch",
             choices=environment.TORCH_CHOICES,
@@ -162,6 +173,20 @@ def publish_command(project: Project, options: argparse.Namespace, arguments: li
     return 0
 
 
+def bench_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Compare the course with other tools on this machine."""
+    try:
+        run_folder(options.name)
+    except (ValueError, CourseError) as error:
+        raise UsageError(str(error)) from None
+    environment.enter(project, options.torch)
+    from ci.bench.command import run_bench
+    from ci.bench.setting import Setting
+
+    run_bench(Setting(project, options.name, options.steps, options.rounds, options.questions), options.part)
+    return 0
+
+
 def delete_run(project: Project, run_name: str) -> None:
     """Delete `runs/RUN_NAME`, never anything outside `runs`: of a link only the link goes."""
     folder = project.runs / run_name
@@ -184,6 +209,13 @@ def continuing(arguments: list[str], number: str, request: Request) -> str:
             kept.append(argument)
     option = "--only" if request.only is not None else "--from"
     return shlex.join([*COMMAND.split(), kept[0], option, number, *kept[1:]])
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 up. Raises ValueError, which argparse tells."""
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
 
 
 def _complain(error: Exception, status: int) -> int:

@@ -21,11 +21,15 @@ TIME_LINE = re.compile(r"\*\*It takes\*\*[^\n\"\\]*")
 
 
 def publish(project: Project, run_name: str) -> list[str]:
-    """Write the figures of a complete run of the cpu profile. Returns the files written.
+    """Write the figures of a complete run of the cpu profile, and those of the last bench, if there was one.
+
+    Returns the files written.
 
     Raises:
         UsageError: the run has no scores, or a notebook of it was not done.
     """
+    from ci.bench.report import for_readme  # which takes `machine` from here
+
     run = project.runs / run_name
     summary = read_summary(run)
     if summary is None:
@@ -37,6 +41,9 @@ def publish(project: Project, run_name: str) -> list[str]:
     text = readme.read_text(encoding="utf-8")
     text = between(text, "result", _result(summary))
     text = between(text, "times", _times(notebooks, seconds))
+    compared = for_readme(project.runs / "bench")
+    if compared:
+        text = between(text, "bench", compared)
     write_text(readme, text)
     picture = project.root / "docs" / PICTURE
     picture.parent.mkdir(exist_ok=True)

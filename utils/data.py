@@ -22,6 +22,7 @@ from pathlib import Path
 
 from utils.difficulty import level
 from utils.instances import make_instances
+from utils.likeness import find_alike
 from utils.schema import plain
 from utils.seal import sealed_levels
 from utils.settings import CACHE
@@ -143,29 +144,12 @@ def deduplicate(questions: Iterable[Question]) -> tuple[list[Question], list[Que
 def find_leaks(
     train: list[Question], held_out: list[Question], threshold: float = 0.8
 ) -> list[tuple[Question, Question, float]]:
-    """Pairs (training question, held-out question, similarity) that read nearly the same.
+    """Pairs (training question, held-out question, similarity) that read nearly the same, the most alike first.
 
-    Similarity is the Jaccard index of their character 5-grams, found by MinHash with 128 permutations (Broder, 1997)
-    and then computed exactly.
+    Similarity is that of `utils.likeness`.
     """
-    from datasketch import MinHash, MinHashLSH
-
-    def sketch(text: str) -> MinHash:
-        minhash = MinHash(num_perm=128)
-        minhash.update_batch([gram.encode() for gram in sorted(_grams(text))])
-        return minhash
-
-    # A lower threshold for the sketch than for the answer, so that its errors do not hide a pair.
-    index = MinHashLSH(threshold=threshold - 0.15, num_perm=128)
-    for number, question in enumerate(train):
-        index.insert(number, sketch(question.question))
-    leaks = []
-    for question in held_out:
-        for number in index.query(sketch(question.question)):
-            similarity = _jaccard(_grams(train[number].question), _grams(question.question))
-            if similarity >= threshold:
-                leaks.append((train[number], question, similarity))
-    return sorted(leaks, key=lambda leak: -leak[2])
+    pairs = find_alike([q.question for q in train], [q.question for q in held_out], threshold)
+    return [(train[left], held_out[right], similarity) for left, right, similarity in pairs]
 
 
 def select_evenly(questions: list[Question], count: int, seed: int) -> list[Question]:
@@ -288,12 +272,3 @@ def _fault_of_answer(result: Result) -> str | None:
     if result.truncated:
         return "The gold query returns too many rows to compare."
     return None
-
-
-def _grams(text: str) -> set[str]:
-    text = f" {plain(text)} "
-    return {text[i : i + 5] for i in range(max(1, len(text) - 4))}
-
-
-def _jaccard(left: set[str], right: set[str]) -> float:
-    return len(left & right) / len(left | right)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from utils.errors import CourseError
 from utils.evaluation import Interval, agrees, interval, paired_difference
-from utils.splitting import plain_text
+from utils.likeness import plain_text
 from utils.sql import execute, extract_query, normalised
 
 if TYPE_CHECKING:

@@ -127,7 +127,7 @@ def spread_bars(values: dict[str, Sequence[float]], title: str, axis: str) -> Fi
         axes.barh(name, middle, color=TUNED_COLOUR if is_first else BASE_COLOUR)
         axes.errorbar(middle, name, xerr=[[middle - low], [high - middle]], color="black", linewidth=1, capsize=3)
         axes.annotate(f" {middle:,.3g}" if middle < 100 else f" {middle:,.0f}", (high, name), va="center", fontsize=9)
-    axes.margins(x=0.12)
+    axes.margins(x=0.12, y=0.02)
     axes.set(title=title, xlabel=axis, xlim=(0, None))
     return figure
 

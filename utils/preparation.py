@@ -32,10 +32,11 @@ from utils.formats import (
     read_conversations,
     usual_system_prompt,
 )
+from utils.likeness import find_alike
 from utils.metrics import MetricChoice, choose_metrics
 from utils.reading import ALL, RawData, read_data
 from utils.records import Row
-from utils.splitting import drop_duplicates, find_alike, is_copied, split_examples
+from utils.splitting import drop_duplicates, is_copied, split_examples
 from utils.sql import execute, open_read_only
 from utils.stages import hash_of, read_lines, shown, write_json, write_lines, write_text
 from utils.validation import (

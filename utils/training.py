@@ -12,12 +12,8 @@ with positions that restart after the schema, and attention that lets each quest
 from __future__ import annotations
 
 import copy
-import json
-import math
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,19 +24,12 @@ from trl import SFTTrainer
 
 from utils.allocator import return_freed_memory
 from utils.attention import Tree, has_full_attention, make_tree, shared_attention
-from utils.errors import CourseError
 from utils.hardware import Choice
 from utils.prefixes import group_by_prefix, shared_start_length
-from utils.stages import write_json
 
 IGNORED = -100
 ENTROPY_STRIDE = 4
 NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)  # four dimensions: transformers passes it on and builds none itself
-COMPLETE = "complete.json"
-
-
-class TrainingDiverged(CourseError):
-    """The loss is no longer a finite number; the message says at which step and what to change."""
 
 
 def trainer_class(hardware: Choice, model: PreTrainedModel) -> type[SFTTrainer]:
@@ -218,25 +207,6 @@ class SharedPrefixSampler(Sampler[int]):
             yield from batch
 
 
-class StopWhenDiverged(TrainerCallback):
-    """Stops training with a sentence as soon as a logged loss is not a finite number."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"The loss became {loss} at step {state.global_step}. Lower the learning rate (it is "
-                f"{args.learning_rate:g}), or keep gradient clipping on (max_grad_norm = 1.0)."
-            )
-
-
 class ReturnFreeMemory(TrainerCallback):
     """Gives freed memory back to the system now and then (see `utils.allocator`)."""
 
@@ -246,45 +216,6 @@ class ReturnFreeMemory(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if state.global_step % self.every_steps == 0:
             return_freed_memory()
-
-
-class MarkCompleteCheckpoints(TrainerCallback):
-    """Writes the sizes of a checkpoint's files beside them once all are there, which tells whole from half."""
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
-        write_json(folder / COMPLETE, {str(path.relative_to(folder)): path.stat().st_size for path in files})
-
-
-def find_checkpoint(folder: Path, parameters: dict[str, object]) -> str | None:
-    """The newest whole checkpoint to continue from, or None to start from the beginning.
-
-    Checkpoints made with other `parameters` are removed: continuing them would mix two recipes. Damaged ones are
-    removed with a message, and the one before is used.
-    """
-    recipe = folder / "parameters.json"
-    wanted = json.loads(json.dumps(parameters))
-    if not recipe.is_file() or json.loads(recipe.read_text(encoding="utf-8")) != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        write_json(recipe, wanted)
-        return None
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
-    for checkpoint in checkpoints:
-        if _is_whole(checkpoint):
-            print(f"Continuing from {checkpoint.name}.")
-            return str(checkpoint)
-        print(f"{checkpoint.name} is incomplete or damaged and was removed.")
-        shutil.rmtree(checkpoint)
-    return None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    try:
-        sizes = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
-        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
-        return False
 
 
 def _prompt_length(labels: list[int]) -> int:

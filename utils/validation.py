@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from utils.cells import Unusable
 from utils.data import SPECIAL_TOKENS, Reject
 from utils.formats import Example
+from utils.likeness import plain_text
 from utils.metrics import find_labels
 from utils.mojibake import is_damaged
 from utils.records import reject
-from utils.splitting import plain_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,7 +9,8 @@ import pytest
 
 from utils.errors import CourseError
 from utils.formats import Example
-from utils.splitting import MAX_HELD_OUT, drop_duplicates, find_alike, is_copied, jaccard, split_examples
+from utils.likeness import find_alike, jaccard
+from utils.splitting import MAX_HELD_OUT, drop_duplicates, is_copied, split_examples
 
 SHARES = {"test": 0.2, "validation": 0.1}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,17 +22,13 @@ from transformers import (
 )
 from trl import SFTConfig, SFTTrainer
 
-from utils.errors import CourseError
+from utils.checkpoints import MarkCompleteCheckpoints, find_checkpoint
 from utils.hardware import Choice
 from utils.training import (
     IGNORED,
-    MarkCompleteCheckpoints,
     SharedPrefixCollator,
     SharedPrefixSampler,
     SharedPrefixTrainer,
-    StopWhenDiverged,
-    TrainingDiverged,
-    find_checkpoint,
     trainer_class,
 )
 
@@ -343,94 +337,7 @@ def test_sampler_has_an_order_of_its_own_for_each_epoch_and_seed() -> None:
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
 
 
-# --- Checkpoints -------------------------------------------------------------------------------------------------
-
-
-def add_checkpoint(folder: Path, step: int) -> Path:
-    """A whole checkpoint with one file."""
-    checkpoint = folder / f"checkpoint-{step}"
-    checkpoint.mkdir(parents=True)
-    (checkpoint / "model.safetensors").write_bytes(b"x" * 100)
-    state = SimpleNamespace(global_step=step)
-    MarkCompleteCheckpoints().on_save(SimpleNamespace(output_dir=str(folder)), state, None)
-    return checkpoint
-
-
-def test_no_checkpoint(tmp_path: Path) -> None:
-    folder = tmp_path / "checkpoints"
-    assert find_checkpoint(folder, {"rate": 1.0}) is None
-    assert find_checkpoint(folder, {"rate": 1.0}) is None
-    assert json.loads((folder / "parameters.json").read_text(encoding="utf-8")) == {"rate": 1.0}
-
-
-def test_newest_checkpoint_is_found(tmp_path: Path) -> None:
-    recipe = {"layers": ("a", "b"), "rate": 1e-4, "steps": None}
-    find_checkpoint(tmp_path, recipe)
-    for step in (90, 100, 9):
-        add_checkpoint(tmp_path, step)
-    assert find_checkpoint(tmp_path, recipe) == str(tmp_path / "checkpoint-100")
-
-
-def test_checkpoints_of_another_recipe_are_removed(tmp_path: Path) -> None:
-    find_checkpoint(tmp_path, {"rate": 1.0})
-    checkpoint = add_checkpoint(tmp_path, 5)
-    assert find_checkpoint(tmp_path, {"rate": 2.0}) is None
-    assert not checkpoint.exists()
-    assert find_checkpoint(tmp_path, {"rate": 1.0}) is None
-
-
-@pytest.mark.parametrize("damage", ["truncated", "missing", "unmarked", "half marked"])
-def test_damaged_checkpoint_gives_way_to_the_one_before(
-    tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    find_checkpoint(tmp_path, {})
-    older, newer = add_checkpoint(tmp_path, 5), add_checkpoint(tmp_path, 10)
-    weights, mark = newer / "model.safetensors", newer / "complete.json"
-    if damage == "truncated":
-        weights.write_bytes(b"x" * 99)
-    elif damage == "missing":
-        weights.unlink()
-    elif damage == "unmarked":
-        mark.unlink()
-    else:
-        mark.write_text(mark.read_text(encoding="utf-8")[:-4], encoding="utf-8")
-    assert find_checkpoint(tmp_path, {}) == str(older)
-    assert not newer.exists()
-    shown = capsys.readouterr().out
-    assert "checkpoint-10 is incomplete or damaged" in shown
-    assert "Continuing from checkpoint-5." in shown
-
-
-def test_checkpoint_saved_twice_is_whole(tmp_path: Path) -> None:
-    find_checkpoint(tmp_path, {})
-    checkpoint = add_checkpoint(tmp_path, 5)
-    MarkCompleteCheckpoints().on_save(SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=5), None)
-    assert find_checkpoint(tmp_path, {}) == str(checkpoint)
-
-
-# --- Divergence and choice ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_loss_that_is_no_number_stops_training(loss: float) -> None:
-    arguments, state = SimpleNamespace(learning_rate=0.5), SimpleNamespace(global_step=7)
-    StopWhenDiverged().on_log(arguments, state, None, logs={"loss": 3.0})
-    StopWhenDiverged().on_log(arguments, state, None, logs={"eval_loss": 3.0})
-    StopWhenDiverged().on_log(arguments, state, None)
-    with pytest.raises(TrainingDiverged, match=r"step 7\. Lower the learning rate \(it is 0\.5\)") as caught:
-        StopWhenDiverged().on_log(arguments, state, None, logs={"loss": loss})
-    assert isinstance(caught.value, CourseError)
-
-
-def test_training_that_diverges_ends_with_a_sentence(tmp_path: Path) -> None:
-    model = tiny_model()
-    with torch.no_grad():
-        model.lm_head.weight[3, 3] = math.nan
-    trainer = make_trainer(
-        SharedPrefixTrainer, model, make_examples({5: 4}), tmp_path, max_steps=3, callbacks=[StopWhenDiverged()]
-    )
-    with pytest.raises(TrainingDiverged, match="at step 1"):
-        trainer.train()
+# --- Choice ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
