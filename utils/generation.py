@@ -7,9 +7,6 @@ serve the whole batch at every step (see `utils.attention`), and rows whose answ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from utils.allocator import return_freed_memory
@@ -24,19 +21,6 @@ if TYPE_CHECKING:
     from utils.prompts import Message
 
 CANDIDATES = 2000
-RUNNER_UP_CANDIDATES = 20
-
-
-@dataclass
-class Draft:
-    """An answer as token ids, and where it could have gone on otherwise.
-
-    `forks` holds for each token that was chosen (how much more probable it was than the next best, its place in `ids`,
-    the next best token); the difference is one of log-probabilities.
-    """
-
-    ids: list[int]
-    forks: list[tuple[float, int, int]] = field(default_factory=list)
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
@@ -62,41 +46,12 @@ def generate_answers(
     Raises:
         ValueError: constraints for a model whose attention is not full, which `generate` answers without them.
     """
-    drafts = write_drafts(
-        model,
-        tokenizer,
-        prompts,
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        constraints=constraints,
-        on_progress=on_progress,
-    )
-    return [tokenizer.decode(draft.ids, skip_special_tokens=True) for draft in drafts]
-
-
-def write_drafts(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[list[Message]],
-    *,
-    beginnings: Sequence[list[int]] | None = None,
-    max_new_tokens: int = 160,
-    batch_size: int = 70,
-    constraints: Sequence[SchemaConstraint] | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> list[Draft]:
-    """What `generate_answers` gives, as token ids with their forks. `beginnings` are ids that the answers start with.
-
-    Raises:
-        ValueError: as `generate_answers`.
-    """
     import torch
 
     from utils.attention import has_full_attention
 
-    begun = [list(ids) for ids in beginnings] if beginnings else [[] for _ in prompts]
-    rendered = [render(tokenizer, messages) + ids for messages, ids in zip(prompts, begun, strict=True)]
-    drafts = [Draft(ids) for ids in begun]
+    rendered = [render(tokenizer, messages) for messages in prompts]
+    answers = [""] * len(prompts)
     done = 0
     was_training = model.training
     model.eval()
@@ -112,14 +67,15 @@ def write_drafts(
                 batch = ordered[start : start + batch_size]
                 sequences = [rendered[i] for i in batch]
                 rules = [constraints[i] for i in batch] if constraints else None
-                written = [drafts[i] for i in batch]
-                decode(model, tokenizer, sequences, shared, prefix, max_new_tokens, rules, written)
+                written = decode(model, tokenizer, sequences, shared, prefix, max_new_tokens, rules)
+                for index, ids in zip(batch, written, strict=True):
+                    answers[index] = tokenizer.decode(ids, skip_special_tokens=True)
                 done += len(batch)
                 return_freed_memory()  # each batch has shapes of its own
                 if on_progress:
                     on_progress(done, len(prompts))
     model.train(was_training)
-    return drafts
+    return answers
 
 
 def _read_prefix(model: PreTrainedModel, prefix: list[int]) -> Prefix | None:
@@ -141,9 +97,8 @@ def _decode_together(
     prefix: Prefix | None,
     max_new_tokens: int,
     constraints: list[SchemaConstraint] | None,
-    drafts: list[Draft],
-) -> None:
-    """Continue the drafts of sequences that share their first `shared` tokens: `prefix` holds their keys and values."""
+) -> list[list[int]]:
+    """New token ids for sequences that share their first `shared` tokens, whose keys and values are in `prefix`."""
     import torch
     from transformers import DynamicCache
 
@@ -157,7 +112,8 @@ def _decode_together(
     visible = torch.ones(length, length, dtype=torch.bool, device=model.device).tril()[None] & mask[:, None, :].bool()
     visible = (visible | torch.eye(length, dtype=torch.bool, device=model.device))[:, None]
     cache = DynamicCache(config=model.config)
-    alive = list(drafts)
+    answers: list[list[int]] = [[] for _ in sequences]
+    alive = list(range(len(sequences)))
     with shared_attention(model):
         for _ in range(max_new_tokens):
             logits = model(
@@ -169,25 +125,26 @@ def _decode_together(
                 logits_to_keep=1,
                 prefix=prefix or (),
             ).logits[:, -1]
+            chosen = logits.argmax(-1)
             if constraints:
-                best = _two_allowed(logits, alive, constraints, tokenizer, ends.tolist())
-            else:
-                best = logits.topk(2, dim=-1).indices
-            chosen = best[:, 0]
+                written = [(answers[row], constraints[row]) for row in alive]
+                chosen = _choose_allowed(logits, written, tokenizer, ends.tolist())
             going = ~torch.isin(chosen, ends)
-            _extend(alive, best, logits, ends.tolist())
+            for row, token, goes_on in zip(alive, chosen.tolist(), going.tolist(), strict=True):
+                if goes_on:
+                    answers[row].append(token)
             if not going.any():
                 break
             if not going.all():
                 kept = going.nonzero().squeeze(-1)
                 cache.batch_select_indices(kept)
                 alive = [alive[i] for i in kept.tolist()]
-                constraints = [constraints[i] for i in kept.tolist()] if constraints else None
                 chosen, positions, mask = chosen[kept], positions[kept], mask[kept]
             ids = chosen[:, None]
             positions = positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
             visible = mask[:, None, None, :].bool()
+    return answers
 
 
 def _decode_with_generate(
@@ -198,9 +155,8 @@ def _decode_with_generate(
     prefix: Prefix | None,
     max_new_tokens: int,
     constraints: list[SchemaConstraint] | None,
-    drafts: list[Draft],
-) -> None:
-    """The same through `model.generate`, for models with other kinds of attention. No forks are noted."""
+) -> list[list[int]]:
+    """The same through `model.generate`, for models with other kinds of attention."""
     ids, mask = _pad_left(sequences, tokenizer.pad_token_id, model.device)
     output = model.generate(
         input_ids=ids,
@@ -209,51 +165,29 @@ def _decode_with_generate(
         do_sample=False,
         pad_token_id=tokenizer.pad_token_id,
     )
-    ends = _end_tokens(model, tokenizer)
-    for draft, new in zip(drafts, output[:, ids.shape[1] :].tolist(), strict=True):
-        draft.ids += takewhile(lambda token: token not in ends, new)
+    return output[:, ids.shape[1] :].tolist()
 
 
-def _two_allowed(
+def _choose_allowed(
     logits: torch.Tensor,
-    drafts: list[Draft],
-    constraints: list[SchemaConstraint],
+    written: list[tuple[list[int], SchemaConstraint]],
     tokenizer: PreTrainedTokenizerBase,
     ends: list[int],
 ) -> torch.Tensor:
-    """The two most probable tokens that each row's constraint allows after its draft, of shape (rows, 2).
-
-    An end token where nothing is allowed. The second is the first again if no other is among the most probable.
-    """
+    """For each row the most probable token that its constraint allows after what is written; else an end token."""
     import torch
 
     ranked = logits.topk(min(CANDIDATES, logits.shape[-1]), dim=-1).indices.tolist()
-    pairs = []
-    for tokens, draft, constraint in zip(ranked, drafts, constraints, strict=True):
-        is_allowed = partial(_is_allowed, ids=draft.ids, constraint=constraint, tokenizer=tokenizer, ends=ends)
-        place, first = next(((i, token) for i, token in enumerate(tokens) if is_allowed(token)), (len(tokens), ends[0]))
-        others = islice(tokens, place + 1, max(place + 1, RUNNER_UP_CANDIDATES))
-        pairs.append([first, next((token for token in others if is_allowed(token)), first)])
-    return torch.tensor(pairs, device=logits.device)
-
-
-def _is_allowed(
-    token: int, ids: list[int], constraint: SchemaConstraint, tokenizer: PreTrainedTokenizerBase, ends: list[int]
-) -> bool:
-    if token in ends:
-        return constraint.can_end(tokenizer.decode(ids))
-    return constraint.can_continue(tokenizer.decode([*ids, token]))
-
-
-def _extend(drafts: list[Draft], best: torch.Tensor, logits: torch.Tensor, ends: list[int]) -> None:
-    """Append each row's best token to its draft unless that ends it, and note the fork there."""
-    scores = logits.float().gather(-1, best)
-    gaps = (scores[:, 0] - scores[:, 1]).tolist()
-    for draft, (first, second), gap in zip(drafts, best.tolist(), gaps, strict=True):
-        if second not in {first, *ends}:
-            draft.forks.append((gap, len(draft.ids), second))
-        if first not in ends:
-            draft.ids.append(first)
+    chosen = []
+    for tokens, (ids, constraint) in zip(ranked, written, strict=True):
+        text = tokenizer.decode(ids)
+        allowed = (
+            token
+            for token in tokens
+            if (constraint.can_end(text) if token in ends else constraint.can_continue(tokenizer.decode([*ids, token])))
+        )
+        chosen.append(next(allowed, ends[0]))
+    return torch.tensor(chosen, device=logits.device)
 
 
 def _pad_left(sequences: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

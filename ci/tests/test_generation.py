@@ -1,5 +1,4 @@
-"""Answers with a shared start are those that greedy decoding of one prompt after another gives; bad ones get second
-chances, from the fork where the model was least sure."""
+"""Answers with a shared start are those that greedy decoding of one prompt after another gives."""
 
 from __future__ import annotations
 
@@ -12,8 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from utils.generation import Draft, generate_answers, render, write_drafts
-from utils.second_chances import answer_with_second_chances, other_road
+from utils.generation import generate_answers, render
 
 torch.set_num_threads(1)
 VOCABULARY = 64
@@ -154,43 +152,3 @@ def test_mode_and_weights_stay_as_they_were(
         assert all(weight.requires_grad for weight in model.parameters())
     finally:
         model.eval()
-
-
-def test_other_road_starts_at_the_closest_forks() -> None:
-    draft = Draft([10, 11, 12], forks=[(2.0, 0, 20), (0.5, 2, 22), (1.0, 1, 21), (0.7, 3, 23)])
-    assert [other_road(draft, chance) for chance in range(3)] == [[10, 11, 22], [10, 11, 12, 23], [10, 21]]
-
-
-def test_forks_hold_the_runner_up_and_its_distance(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    prompts = make_prompts(3)
-    for prompt, draft in zip(prompts, write_drafts(model, tokenizer, prompts, max_new_tokens=NEW_TOKENS), strict=True):
-        gap, place, second = draft.forks[1]
-        ids = render(tokenizer, prompt) + draft.ids[:place]
-        with torch.no_grad():
-            logits = model(torch.tensor([ids]), use_cache=False).logits[0, -1]
-        assert logits.topk(2).indices.tolist() == [draft.ids[place], second]
-        assert gap == pytest.approx(float(logits[draft.ids[place]] - logits[second]), abs=1e-4)
-
-
-def test_good_answers_stay_and_bad_ones_are_replaced(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    prompts = make_prompts(4)
-    usual = one_by_one(model, tokenizer, prompts)
-    asked: list[int] = []
-
-    def is_good(number: int, answer: str) -> bool:
-        asked.append(number)
-        return number != 2 or answer != usual[2]
-
-    found = answer_with_second_chances(model, tokenizer, prompts, is_good, max_new_tokens=NEW_TOKENS)
-    assert [a == b for a, b in zip(found, usual, strict=True)] == [True, True, False, True]
-    assert asked == [0, 1, 2, 3, 2]
-
-
-def test_without_a_good_answer_the_first_stays(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    prompts = make_prompts(2)
-    found = answer_with_second_chances(
-        model, tokenizer, prompts, lambda *_: False, chances=2, max_new_tokens=NEW_TOKENS
-    )
-    assert found == one_by_one(model, tokenizer, prompts)
