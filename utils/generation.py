@@ -34,7 +34,7 @@ def generate_answers(
     prompts: Sequence[list[Message]],
     *,
     max_new_tokens: int = 160,
-    batch_size: int = 70,
+    batch_size: int = 72,
     constraints: Sequence[SchemaConstraint] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:

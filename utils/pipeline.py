@@ -121,8 +121,8 @@ class Run:
         return next(iter(sorted((self.dataset / "databases").glob("*.sqlite"))), None)
 
     def _sample(self, items: Sequence[Item], count: int | None) -> list[Item]:
-        """At most `count` of the items, chosen by chance, in their order."""
-        if count is None or count >= len(items):
+        """At most `count` of the items (all for 0 or None), chosen by chance, in their order."""
+        if not count or count >= len(items):
             return list(items)
         return [items[i] for i in sorted(random.Random(self.given["seed"]).sample(range(len(items)), count))]
 
