@@ -10,7 +10,8 @@ from types import FrameType
 
 from utils.errors import CourseError
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What they do unless a program says otherwise. One started in the background may find that they do nothing.
+USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 class TrainingStopped(CourseError):
@@ -26,19 +27,17 @@ def handle_signals(request: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+    before = {number: signal.getsignal(number) or usual for number, usual in USUAL.items()}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        restore()
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, USUAL[signal_number] if handler == signal.SIG_IGN else handler)
         request()
 
-    for number in SIGNALS:
+    for number in USUAL:
         signal.signal(number, handle)
     try:
         yield
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)

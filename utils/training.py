@@ -45,7 +45,7 @@ class SharedPrefixTrainer(SFTTrainer):
         super().__init__(*arguments, **keywords)
         self.add_callback(ReturnFreeMemory())
         # Recomputing activations needs the model that transformers has prepared for it.
-        works_alone = self.args.bf16 and not self.args.gradient_checkpointing
+        works_alone = self.args.bf16 and not self.args.activation_checkpointing
         self.working_copy = WorkingCopy(self.model) if works_alone else None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
