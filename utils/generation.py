@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from utils.prompts import Message
 
 CANDIDATES = 2000
+FEWEST_ALIKE = 4  # prompts for which reading their shared start once pays more than one larger batch
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
@@ -59,7 +60,7 @@ def generate_answers(
     if constraints is not None and decode is _decode_with_generate:
         raise ValueError("This model's attention has a sliding window: generate without constraints.")
     with torch.inference_mode():
-        for group in group_by_prefix(rendered):
+        for group in _worthwhile_groups(rendered):
             shared = shared_start_length([rendered[i] for i in group])
             prefix = _read_prefix(model, rendered[group[0]][:shared]) if decode is _decode_together else None
             ordered = sorted(group, key=lambda i: len(rendered[i]))
@@ -76,6 +77,14 @@ def generate_answers(
                     on_progress(done, len(prompts))
     model.train(was_training)
     return answers
+
+
+def _worthwhile_groups(sequences: list[list[int]]) -> list[list[int]]:
+    """Indices of sequences that start alike, group by group; those with few of their kind make one more group."""
+    groups = group_by_prefix(sequences)
+    large = [group for group in groups if len(group) >= FEWEST_ALIKE]
+    loose = [index for group in groups if len(group) < FEWEST_ALIKE for index in group]
+    return [*large, loose] if loose else large
 
 
 def _read_prefix(model: PreTrainedModel, prefix: list[int]) -> Prefix | None:
