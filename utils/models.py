@@ -129,6 +129,11 @@ def decoder_layers(model: PreTrainedModel) -> torch.nn.ModuleList:
 def _from_pretrained(auto_class: type, found: FoundModel, **arguments: object):  # noqa: ANN202 - class decides
     try:
         return auto_class.from_pretrained(found.location, **arguments)
+    except ValueError as error:
+        raise ModelNotFound(
+            f"{found.name} cannot be loaded by {auto_class.__name__}: {str(error).splitlines()[0]} Choose a causal "
+            "language model, such as those of the GPT, Llama or Qwen families."
+        ) from error
     except OSError as error:
         if found.source != "Hub":
             place = Path(found.location).name

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, T5Config
 
 from utils import models
 from utils.errors import CourseError
@@ -219,6 +219,12 @@ def test_model_is_loaded_greedy_in_float32(tmp_path: Path) -> None:
 def test_folder_without_weights_is_a_sentence(tmp_path: Path) -> None:
     tiny_model().config.save_pretrained(tmp_path)
     with pytest.raises(ModelNotFound):
+        load_model(str(tmp_path))
+
+
+def test_model_of_another_family_is_a_sentence(tmp_path: Path) -> None:
+    T5Config(num_layers=1).save_pretrained(tmp_path)
+    with pytest.raises(ModelNotFound, match=r"cannot be loaded by AutoModelForCausalLM: .* Choose a causal"):
         load_model(str(tmp_path))
 
 
