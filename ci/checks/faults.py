@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.checks.kills import largest_difference
+from ci.checks.kills import largest_difference, running
 from ci.checks.tiny_model import make_tiny_model, write_colours
 from utils.settings import ROOT
 from utils.stages import write_text
@@ -85,16 +85,9 @@ class Bench:
         done = subprocess.run(self.command(*options, before=before), cwd=ROOT, capture_output=True, text=True)
         return done.stdout + done.stderr
 
-    @contextlib.contextmanager
-    def started(self, *options: str) -> Iterator[subprocess.Popen]:
+    def started(self, *options: str) -> contextlib.AbstractContextManager[subprocess.Popen]:
         """A run that goes on beside, killed at the end if it is still there."""
-        command = self.command(*options)
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+        return running(self.command(*options))
 
     def wait_for(self, step: int) -> None:
         """Wait until the checkpoint of a step is whole."""

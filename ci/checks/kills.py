@@ -119,11 +119,15 @@ def run(folder: Path, name: str) -> None:
         raise RuntimeError(f"The run {name} ended with status {process.returncode}:\n{said}")
 
 
-@contextlib.contextmanager
-def started(folder: Path, name: str) -> Iterator[subprocess.Popen]:
+def started(folder: Path, name: str) -> contextlib.AbstractContextManager[subprocess.Popen]:
     """The command, running."""
     files = ["--data", str(folder / "colours.csv"), "--model", str(folder / "tiny"), "--out", str(folder / name)]
-    command = [sys.executable, "-m", "utils.finetune", *files, *SETTINGS]
+    return running([sys.executable, "-m", "utils.finetune", *files, *SETTINGS])
+
+
+@contextlib.contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen]:
+    """A command that goes on beside, its output in one pipe; killed at the end if it is still there."""
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         yield process
