@@ -6,14 +6,13 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from utils.prompts import IGNORED
 from utils.sql import Result
 
 if TYPE_CHECKING:
     import pandas
     from IPython.display import HTML
     from transformers import PreTrainedTokenizerBase
-
-IGNORED = -100
 
 
 def rows_table(result: Result, limit: int = 8) -> pandas.DataFrame | str:

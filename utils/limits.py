@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.errors import CourseError
+from utils.prompts import IGNORED
 from utils.stages import shown
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ DISK_MESSAGES = ("no space left on device", "os error 28", "disk quota exceeded"
 WRITE_MESSAGES = ("pytorchstreamwriter", "inline_container", "iostream error", "file write failed")
 MEMORY_MESSAGES = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
 FULL_DISK_BYTES = 50_000_000
-IGNORED = -100
 
 
 class OutOfDisk(CourseError):

@@ -13,12 +13,12 @@ import torch
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from utils.errors import CourseError
+from utils.prompts import IGNORED
 from utils.stages import shown, write_lines
 
 if TYPE_CHECKING:
     from trl import SFTTrainer
 
-IGNORED = -100
 BAD_BATCH = "bad_batch.jsonl"
 FIRST, LAST = 6, 12  # steps
 RISE = 1.5

@@ -17,6 +17,7 @@ from utils.schema import Schema, read_schema, schema_text
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+IGNORED = -100  # the label of a token that is read and not trained
 INSTRUCTION = "Write one SQLite query that answers the question."
 
 Message = dict[str, str]
@@ -74,11 +75,11 @@ def tokenize_row(tokenizer: PreTrainedTokenizerBase, row: dict[str, list[Message
     """Token ids and labels of a training row, as TRL makes them: labels are -100 where a token is only read."""
     read = tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True, return_dict=True)["input_ids"]
     ids = tokenizer.apply_chat_template(row["prompt"] + row["completion"], return_dict=True)["input_ids"]
-    return ids, [-100] * len(read) + ids[len(read) :]
+    return ids, [IGNORED] * len(read) + ids[len(read) :]
 
 
 def token_lengths(tokenizer: PreTrainedTokenizerBase, row: dict[str, list[Message]]) -> tuple[int, int]:
     """Tokens of the prompt and of the completion of a training row."""
     _, labels = tokenize_row(tokenizer, row)
-    trained = sum(label != -100 for label in labels)
+    trained = sum(label != IGNORED for label in labels)
     return len(labels) - trained, trained

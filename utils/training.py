@@ -26,8 +26,8 @@ from utils.allocator import return_freed_memory
 from utils.attention import Tree, has_full_attention, make_tree, shared_attention
 from utils.hardware import Choice
 from utils.prefixes import group_by_prefix, shared_start_length
+from utils.prompts import IGNORED
 
-IGNORED = -100
 ENTROPY_STRIDE = 4
 NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)  # four dimensions: transformers passes it on and builds none itself
 
