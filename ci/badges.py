@@ -48,6 +48,11 @@ def rename(project: Project, slug: str) -> list[str]:
     return changed
 
 
+def anonymous(text: str) -> str:
+    """The text with OWNER/NAME in badges and clone commands, whatever repository they point to."""
+    return IN_BADGE.sub(lambda match: match["before"] + "OWNER/NAME", text)
+
+
 def found(path: Path) -> Iterator[str]:
     """The repositories that the badges and clone commands of a file point to."""
     for match in IN_BADGE.finditer(path.read_text(encoding="utf-8")):

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -21,6 +22,7 @@ from utils.settings import run_folder
 
 PROJECT = Project(Path(__file__).resolve().parent.parent)
 COMMAND = "python3 ci/course.py"
+REFRESH = "refresh"  # the run of the command of that name
 BENCH_PARTS = ("all", "train", "memory", "generate", "load")
 FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str], project: Project = PROJECT) -> int:
 def make_parser() -> OneLineParser:
     """The options of all commands."""
     parser = OneLineParser(prog=COMMAND, description="Run and check the course.", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="run|test|list|badges|publish|bench")
+    commands = parser.add_subparsers(required=True, metavar="run|test|list|badges|publish|refresh|bench|book")
     run = commands.add_parser("run", help="run the course; ends with a results page", allow_abbrev=False)
     run.set_defaults(command=run_command)
     run.add_argument("--profile", default="cpu", help="smoke, cpu or gpu: see ci/profiles (default: cpu)")
@@ -84,7 +86,13 @@ def make_parser() -> OneLineParser:
     bench.add_argument("--steps", type=positive, help="optimizer steps (default: 20 to train, 300 to watch memory)")
     bench.add_argument("--rounds", type=positive, help="how often to measure (default: 3, and 2 to generate)")
     bench.add_argument("--questions", type=positive, help="test questions to answer (default: all)")
-    for command in (run, test, bench):
+    book = commands.add_parser("book", help="build the course as a web book that opens offline", allow_abbrev=False)
+    book.set_defaults(command=book_command)
+    refresh = commands.add_parser("refresh", help="write a clean run's outputs into the notebooks", allow_abbrev=False)
+    refresh.set_defaults(command=refresh_command)
+    refresh.add_argument("--only", metavar="03", help="this notebook alone, on what the last refresh made")
+    refresh.add_argument("--from-run", metavar="NAME", help="take the outputs of runs/NAME, executing nothing")
+    for command in (run, test, bench, book, refresh):
         command.add_argument(
             "--torch",
             choices=environment.TORCH_CHOICES,
@@ -173,6 +181,21 @@ def publish_command(project: Project, options: argparse.Namespace, arguments: li
     return 0
 
 
+def refresh_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Execute the notebooks, or take a run that did, and write them back with their outputs."""
+    request = Request(only=options.only, name=options.from_run or REFRESH, all_notebooks=True)
+    notebooks = read_notebooks(project.notebooks)
+    selected = check_request(project, request, notebooks)
+    environment.enter(project, options.torch)
+    from ci.refresh import execute, write_back
+
+    if options.from_run is None and not execute(project, request, notebooks):
+        return FAILED
+    written = write_back(project, request.run_name, selected, whole=options.only is None)
+    print(f"The outputs and figures of runs/{request.run_name} are in {', '.join(written)}")
+    return 0
+
+
 def bench_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
     """Compare the course with other tools on this machine."""
     try:
@@ -184,6 +207,18 @@ def bench_command(project: Project, options: argparse.Namespace, arguments: list
     from ci.bench.setting import Setting
 
     run_bench(Setting(project, options.name, options.steps, options.rounds, options.questions), options.part)
+    return 0
+
+
+def book_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Build the web book into `runs/book` from what is committed; nothing is executed."""
+    environment.enter(project, options.torch)
+    from ci.book.builder import build_book
+
+    began = time.monotonic()
+    print("Building the book …", flush=True)
+    page = build_book(project, project.runs / "book")
+    print(f"Built in {environment.spoken(time.monotonic() - began)}. Open {project.shown(page)} in a browser.")
     return 0
 
 

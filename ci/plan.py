@@ -15,7 +15,13 @@ from utils.stages import MAKERS, MissingStage, require_stage
 
 LAST_CORE = "07"
 # What a notebook reads. The notebook says so too, but only once it is running.
-NEEDS = {"03": ("dataset",), "05": ("dataset", "model"), "06": ("dataset", "model", "evaluation")}
+NEEDS = {
+    "03": ("dataset",),
+    "04": ("dataset",),
+    "05": ("dataset", "model"),
+    "06": ("dataset", "model", "adapter", "evaluation"),
+    "07": ("dataset", "export"),
+}
 RUN_NAMES = {"cpu": "course"}
 
 
@@ -51,9 +57,10 @@ class Step:
 
     @property
     def offline(self) -> bool:
-        """True if the model is on this machine, so that the notebook must not ask the Hub for anything."""
+        """True if the notebook must not ask the Hub for anything: the model is here, and nothing is uploaded."""
         model = self.values.get("model", self._default("model"))
-        return isinstance(model, str) and (model in EMBEDDED or Path(model).expanduser().is_dir())
+        is_here = isinstance(model, str) and (model in EMBEDDED or Path(model).expanduser().is_dir())
+        return is_here and not self.values.get("hub_repository")
 
     def _default(self, name: str) -> object:
         return self.notebook.parameters[name].default if name in self.notebook.parameters else None

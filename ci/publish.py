@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ci.errors import UsageError
 from ci.parameters import Notebook, read_notebooks
+from ci.plan import LAST_CORE
 from ci.project import Project
 from ci.record import Record
 from ci.results import percent, points, read_summary, sentence
@@ -31,12 +32,9 @@ def publish(project: Project, run_name: str) -> list[str]:
     from ci.bench.report import for_readme  # which takes `machine` from here
 
     run = project.runs / run_name
-    summary = read_summary(run)
-    if summary is None:
-        raise UsageError(f"runs/{run_name} has no scores: finish the run first.")
-    done = Record(run / "notebooks" / "progress.json").done
-    notebooks = [notebook for notebook in read_notebooks(project.notebooks) if notebook.name in done]
-    seconds = {notebook.name: float(str(done[notebook.name]["seconds"])) for notebook in notebooks}
+    summary = scores_of(project, run_name)
+    seconds = _seconds(run)
+    notebooks = [notebook for notebook in read_notebooks(project.notebooks) if notebook.name in seconds]
     readme = project.root / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = between(text, "result", _result(summary))
@@ -48,11 +46,26 @@ def publish(project: Project, run_name: str) -> list[str]:
     picture = project.root / "docs" / PICTURE
     picture.parent.mkdir(exist_ok=True)
     shutil.copyfile(run / "evaluation" / "plots" / PICTURE, picture)
-    written = ["README.md", f"docs/{PICTURE}"]
-    for notebook in notebooks:
-        if _write_time_line(notebook.path, seconds[notebook.name], _memory(run, notebook)):
-            written.append(f"notebooks/{notebook.path.name}")
-    return written
+    return ["README.md", f"docs/{PICTURE}", *write_time_lines(project, run_name, notebooks)]
+
+
+def scores_of(project: Project, run_name: str) -> dict:
+    """The scores of a run. Raises UsageError if it has none."""
+    summary = read_summary(project.runs / run_name)
+    if summary is None:
+        raise UsageError(f"runs/{run_name} has no scores: finish the run first.")
+    return summary
+
+
+def write_time_lines(project: Project, run_name: str, notebooks: list[Notebook]) -> list[str]:
+    """Write what notebooks of a run took into their opening lines; returns the files that changed."""
+    run = project.runs / run_name
+    seconds = _seconds(run)
+    return [
+        project.shown(notebook.path)
+        for notebook in notebooks
+        if _write_time_line(notebook.path, seconds[notebook.name], _memory(run, notebook))
+    ]
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -61,6 +74,12 @@ def between(text: str, name: str, content: str) -> str:
     if begin not in text or end not in text:
         raise UsageError(f"README.md has no marks {begin} and {end} to write between.")
     return text[: text.index(begin) + len(begin)] + f"\n{content}\n" + text[text.index(end) :]
+
+
+def _seconds(run: Path) -> dict[str, float]:
+    """What each notebook of a run took, by name."""
+    done = Record(run / "notebooks" / "progress.json").done
+    return {name: float(str(entry["seconds"])) for name, entry in done.items()}
 
 
 def _result(summary: dict) -> str:
@@ -78,8 +97,9 @@ def _result(summary: dict) -> str:
 
 
 def _times(notebooks: list[Notebook], seconds: dict[str, float]) -> str:
-    parts = ", ".join(f"{notebook.number} {_spoken(seconds[notebook.name])}" for notebook in notebooks)
-    return f"The last full run took {_spoken(sum(seconds.values()))} after the installation, on {machine()}: {parts}."
+    core = {notebook.number: seconds[notebook.name] for notebook in notebooks if notebook.number <= LAST_CORE}
+    parts = ", ".join(f"{number} {_spoken(taken)}" for number, taken in core.items())
+    return f"The last full run took {_spoken(sum(core.values()))} after the installation, on {machine()}: {parts}."
 
 
 def machine() -> str:

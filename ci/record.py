@@ -1,7 +1,7 @@
 """Which notebooks of a run are done, and with what: `runs/NAME/notebooks/progress.json`.
 
 A notebook is done if its record has the key that it would get now. The key is a hash of everything that decides its
-result: its cells, its parameters, `utils/` and `data/`.
+result: its code, its parameters, `utils/` and `data/`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from ci.contents import code_hash, read_contents
 from ci.project import Project
 from utils.stages import write_text
 
@@ -59,7 +60,7 @@ def common_hash(project: Project) -> str:
     """Hash of what all notebooks share: the modules of `utils/` and the contents of `data/`."""
     digest = hashlib.sha256()
     data = sorted(path for path in (project.root / "data").rglob("*") if path.is_file())
-    for path in [*sorted((project.root / "utils").glob("*.py")), *data]:
+    for path in [*sorted((project.root / "utils").rglob("*.py")), *data]:
         if "__pycache__" not in path.parts:
             digest.update(f"\0{path.relative_to(project.root).as_posix()}\0".encode())
             digest.update(path.read_bytes())
@@ -67,8 +68,7 @@ def common_hash(project: Project) -> str:
 
 
 def key_of(notebook: Path, values: Mapping[str, object], common: str) -> str:
-    """The key of a notebook with these parameters. Outputs and execution counts do not count."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    content = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    text = json.dumps([content, dict(values), common], sort_keys=True, ensure_ascii=False)
+    """The key of a notebook with these parameters. Outputs and prose, which has the line of times, do not count."""
+    code = code_hash(cell.source for cell in read_contents(notebook).code)
+    text = json.dumps([code, dict(values), common], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

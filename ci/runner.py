@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,11 +175,7 @@ def _run_step(project: Project, folder: Path, step: Step, began: float) -> tuple
 
 def _execute(step: Step, target: Path, folder: Path, progress: NotebookProgress) -> None:
     import papermill
-    import zmq
-    from traitlets.config import Config
 
-    # Other users of this machine must not read along; without it, the kernel warns at every start.
-    encryption = "auto" if zmq.has("curve") else "disabled"
     papermill.execute_notebook(
         _literal(step.notebook.path),
         _literal(target),
@@ -190,13 +186,22 @@ def _execute(step: Step, target: Path, folder: Path, progress: NotebookProgress)
         cwd=str(folder),
         start_timeout=180,
         observer=progress,
-        config=Config({"KernelManager": {"transport_encryption": encryption}}),
-        kernel_manager_class=kernel_manager(target.with_name(KERNEL_LOG)),
+        **kernel_options(target.with_name(KERNEL_LOG)),
     )
 
 
-@contextlib.contextmanager
-def kernel_environment(project: Project, step: Step) -> Iterator[None]:
+def kernel_options(log: Path) -> dict[str, object]:
+    """Arguments of papermill for kernels that only this process can talk to, and that write no word on the screen."""
+    import zmq
+    from traitlets.config import Config
+
+    # Other users of this machine must not read along; without it, the kernel warns at every start.
+    encryption = "auto" if zmq.has("curve") else "disabled"
+    config = Config({"KernelManager": {"transport_encryption": encryption}})
+    return {"config": config, "kernel_manager_class": kernel_manager(log)}
+
+
+def kernel_environment(project: Project, step: Step) -> contextlib.AbstractContextManager[None]:
     """Environment variables for the notebook's kernel: this interpreter, repeatable, offline if the model is here."""
     jupyter = [str(Path(sys.prefix) / "share" / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
     changes = {
@@ -209,6 +214,12 @@ def kernel_environment(project: Project, step: Step) -> Iterator[None]:
     }
     if step.offline:
         changes |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    return variables(changes)
+
+
+@contextlib.contextmanager
+def variables(changes: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables of this process, which its kernels inherit, and put them back at the end."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -1,7 +1,4 @@
-"""What a trainer tells whoever waits: the loss as a curve in the notebook, and how far it is as a line for the runner.
-
-A callback is a subclass of a class of transformers, so this module needs torch; what it draws and writes does not.
-"""
+"""How far a trainer is, as a line for the runner. The curves in the notebook are drawn by `utils.live_plot`."""
 
 from __future__ import annotations
 
@@ -10,26 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from utils.plots import loss_curves
 from utils.progress import ProgressLine
-
-
-class LiveLoss(TrainerCallback):
-    """Draws the loss while training runs, and leaves the last figure in the notebook."""
-
-    def __init__(self) -> None:
-        self.display: Any = None
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if len(state.log_history) < 2 or "train_runtime" in state.log_history[-1]:
-            return
-        from IPython.display import display
-
-        figure = loss_curves(state.log_history, f"Step {state.global_step} of {state.max_steps}")
-        if self.display is None:
-            self.display = display(figure, display_id=True)
-        else:
-            self.display.update(figure)
 
 
 class TrainingProgress(TrainerCallback):

@@ -105,6 +105,8 @@ class SchemaConstraint:
         words = TOKEN.findall(text)
         if words and not "SELECT".startswith(words[0].upper()):
             return False
+        if ";" in words and not ended:  # nothing after it is run, and an untuned model may write a lot of it
+            return text.endswith(";") and words.count(";") == 1 and self.can_end(text[:-1])
         partial = not ended and bool(words) and bool(re.match(r"\w", text[-1:]) and NAME.match(words[-1]))
         # Of two texts to compare, most is the same: what stands before the last few words was read already.
         known = max(0, len(words) - REREAD_WORDS)

@@ -8,7 +8,13 @@ from pathlib import Path
 from utils.settings import NOTEBOOKS, run_folder
 from utils.stages import MAKERS, MissingStage, require_stage, shown
 
-TYPICAL_TIMES = {"dataset": "half a minute", "model": "15 minutes", "evaluation": "5 minutes"}
+TYPICAL_TIMES = {
+    "dataset": "half a minute",
+    "model": "15 minutes",
+    "adapter": "8 minutes",
+    "evaluation": "5 minutes",
+    "export": "4 minutes",
+}
 
 
 def find_stage(run_name: str, stage: str, *, profile: str, make_missing: bool = True) -> Path:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from utils.evaluation import Interval
+    from utils.load import Load
 
 BASE_COLOUR, TUNED_COLOUR, QUIET_COLOUR = "#8a8f98", "#d9822b", "#c9ccd1"
 LEARNING_RATE_COLOUR = "#2b6cb0"
@@ -153,6 +154,54 @@ def measured_and_estimated(
         axes.set(xlabel=name, ylim=(0, None), xlim=(0, 1.05 * max(x)))
     panels[0][0].set(title=title, ylabel=axis)
     panels[0][-1].legend()
+    return figure
+
+
+def panel_bars(measures: dict[str, dict[str, float | Interval]], title: str) -> Figure:
+    """A panel for each measure, its name below, with a bar for each entry: the first, on top, is what is compared with.
+
+    An `Interval` is drawn in percent, with its bounds.
+    """
+    from utils.evaluation import Interval
+
+    names = list(next(iter(measures.values())))[::-1]
+    size = (2.2 * len(measures), 1.3 + 0.38 * len(names))
+    figure, panels = _subplots(1, len(measures), figsize=size, sharey=True, squeeze=False)
+    for (measure, values), axes in zip(measures.items(), panels[0], strict=True):
+        for name in names:
+            found = values[name]
+            is_share, is_first = isinstance(found, Interval), name == names[-1]
+            value, low, high = (
+                (100 * found.value, 100 * found.low, 100 * found.high) if is_share else (found, found, found)
+            )
+            # The hatch tells the first one apart in grey print too.
+            look = {"color": BASE_COLOUR, "hatch": "//"} if is_first else {"color": TUNED_COLOUR}
+            axes.barh(name, value, edgecolor="white", **look)
+            if is_share:
+                axes.errorbar(value, name, xerr=[[value - low], [high - value]], color="black", linewidth=1, capsize=3)
+            text = f"{value:.0f}" if is_share or value >= 10 else f"{value:#.3g}"
+            axes.annotate(f" {text}", (high, name), va="center", fontsize=9)
+        axes.margins(x=0.3, y=0.03)
+        axes.set(xlabel=measure, xlim=(0, None))
+    panels[0][0].set(title=title)
+    return figure
+
+
+def load_curves(ways: dict[str, Sequence[Load]], title: str = "A server under load") -> Figure:
+    """Against the number of requests at a time: how long they take, and beside it what is answered altogether.
+
+    A colour for each way of answering.
+    """
+    figure, (left, right) = _subplots(1, 2)
+    for (name, loads), colour in zip(ways.items(), (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
+        clients, style = [load.concurrency for load in loads], {"color": colour, "linewidth": 1.2, "marker": "o"}
+        left.plot(clients, [load.p95 for load in loads], linestyle="--", label=f"{name}: 95% of requests", **style)
+        left.plot(clients, [load.p50 for load in loads], label=f"{name}: half of them", **style)
+        right.plot(clients, [load.tokens_per_second for load in loads], label=name, **style)
+    for axes, unit in ((left, "answered within, seconds"), (right, "tokens per second, all together")):
+        axes.set(xlabel="requests at a time", ylabel=unit, xticks=clients, ylim=(0, None))
+    left.set(title=title)
+    left.legend(fontsize=8)
     return figure
 
 

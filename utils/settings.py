@@ -6,6 +6,7 @@ import os
 import random
 import re
 import time
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    # PEFT asks transformers by the old name; the warning would also show a path of this machine.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     import datasets
     import transformers
 

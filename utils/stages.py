@@ -24,8 +24,10 @@ MANIFEST = "manifest.json"
 MAKERS = {
     "dataset": "02_prepare_the_dataset",
     "model": "03_fine_tune_with_sft",
+    "adapter": "04_fine_tune_with_lora",
     "evaluation": "05_evaluate",
     "export": "06_save_and_share",
+    "deployment": "07_deploy",
 }
 
 

@@ -99,11 +99,13 @@ class WorkingCopy:
     """A bfloat16 copy of a model that does the arithmetic, while the model keeps its weights in float32.
 
     Autocast would convert every weight at every use and keep what lies between the matrix products in float32; the
-    copy converts once for each optimizer step and moves half the bytes.
+    copy converts once for each optimizer step and moves half the bytes. Frozen weights that are in bfloat16 already,
+    such as those beside an adapter, are not copied.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.network = copy.deepcopy(model).to(torch.bfloat16)
+        shared = {id(w): w for w in model.parameters() if w.dtype == torch.bfloat16 and not w.requires_grad}
+        self.network = copy.deepcopy(model, shared).to(torch.bfloat16)
         for module in self.network.modules():
             # TRL has replaced `forward` by a function that is bound to the model, and would be to its copy.
             module.__dict__.pop("forward", None)

@@ -23,8 +23,10 @@ from ci.bench.training_run import TrainingRun, by_step
 from ci.bench.validation import clean_copy, mean_loss
 from ci.checks.tiny_model import make_tiny_model
 from ci.command_line import BENCH_PARTS, main
+from ci.environment import python_of
 from ci.project import Project
 from ci.publish import between
+from utils.environments import EnvironmentFailed
 from utils.generation import generate_answers
 from utils.hardware import Choice
 from utils.models import load_model, load_tokenizer
@@ -453,14 +455,14 @@ def test_peer_is_installed_once(project: Project, monkeypatch: pytest.MonkeyPatc
     def run(command: list[str], deadline: float) -> None:
         commands.append(command)
         if "venv" in command:
-            python = peer.python_of(Path(command[-1]))
+            python = python_of(Path(command[-1]))
             python.parent.mkdir(parents=True)
             python.touch()
         elif command[-1] == "torch==2.0.0+cpu":
-            raise ChildFailed("pip knows no CPU build")
+            raise EnvironmentFailed("pip knows no CPU build")
 
-    monkeypatch.setattr(peer, "CACHE", tmp_path / ".cache")
-    monkeypatch.setattr(peer, "_run", run)
+    monkeypatch.setattr("utils.environments.CACHE", tmp_path / ".cache")
+    monkeypatch.setattr("utils.environments._run", run)
     python = peer.make_environment(project)
     assert python.is_file()
     assert commands[2][-3:] == ["--torch-backend", "cpu", "torch==2.0.0"]

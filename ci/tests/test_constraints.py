@@ -43,6 +43,14 @@ def test_query_on_the_schema_is_allowed_at_every_letter(clinic: SchemaConstraint
     assert all(clinic.can_continue(query[:length]) for length in range(1, len(query)))
 
 
+def test_nothing_follows_a_semicolon(clinic: SchemaConstraint) -> None:
+    query = "SELECT name FROM pets"
+    assert clinic.can_continue(query + ";") and clinic.can_end(query + ";")
+    assert not any(clinic.can_continue(query + rest) for rest in ("; ", ";;", ";\n", "; SELECT town FROM owners"))
+    assert not clinic.can_continue("SELECT COUNT(;")
+    assert clinic.can_continue(query + " WHERE name = ';' AND born")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -6,16 +6,22 @@ import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import matplotlib
 import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from utils.callbacks import LiveLoss
 from utils.evaluation import Interval
-from utils.plots import compare_bars, error_bars, length_histogram, loss_curves, parameter_bars, save
+from utils.plots import (
+    compare_bars,
+    error_bars,
+    length_histogram,
+    loss_curves,
+    panel_bars,
+    parameter_bars,
+    save,
+)
 
 matplotlib.use("agg")
 LOG = [
@@ -25,6 +31,14 @@ LOG = [
     {"step": 395, "train_runtime": 900.0, "train_loss": 0.3},
 ]
 SHARES = {"base, zero-shot": Interval(0.01, 0.0, 0.02), "tuned": Interval(0.55, 0.5, 0.6)}
+MEASURES = {
+    "millions of weights": {"full": 70.8, "LoRA, rank 4": 0.8, "LoRA, rank 64": 13.0},
+    "right answers, %": {
+        "full": Interval(0.1, 0.04, 0.2),
+        "LoRA, rank 4": Interval(0.0, 0.0, 0.05),
+        "LoRA, rank 64": Interval(0.15, 0.05, 0.25),
+    },
+}
 FIGURES = {
     "loss curves": lambda: loss_curves(LOG),
     "histogram": lambda: length_histogram({"prompt": list(range(50, 400)), "answer": [20, 30, 40] * 50}, 768),
@@ -32,6 +46,8 @@ FIGURES = {
     "one bar": lambda: compare_bars({"easy": {"tuned": SHARES["tuned"]}}, "By level"),
     "errors": lambda: error_bars({"wrong condition": 40, "wrong tables": 7}, 420),
     "no errors": lambda: error_bars({}, 420),
+    "panels": lambda: panel_bars(MEASURES, "Full fine-tuning against LoRA"),
+    "five panels": lambda: panel_bars({f"measure {n}": MEASURES["right answers, %"] for n in range(5)}, "x"),
     "parameters": lambda: parameter_bars({"embeddings": 28_311_552, "attention": 26_542_080, "MLP": 79_626_240}),
 }
 
@@ -89,6 +105,18 @@ def test_most_frequent_error_is_on_top() -> None:
     assert axes.get_yticklabels()[-1].get_text() == "often"
 
 
+def test_panels_share_their_rows_and_the_first_entry_is_on_top_and_marked() -> None:
+    weights, answers = panel_bars(MEASURES, "x").axes
+    assert [label.get_text() for label in weights.get_yticklabels()] == list(MEASURES["millions of weights"])[::-1]
+    assert [bar.get_width() for bar in weights.patches] == [13.0, 0.8, 70.8]
+    assert [bar.get_width() for bar in answers.patches] == pytest.approx([15, 0, 10])
+    assert [bool(bar.get_hatch()) for bar in weights.patches] == [False, False, True]  # tells them apart in grey
+    assert len(weights.containers) == 3
+    assert len(answers.containers) == 6  # each bar with its bounds
+    assert [text.get_text().strip() for text in weights.texts] == ["13", "0.800", "71"]
+    assert [text.get_text().strip() for text in answers.texts] == ["15", "0", "10"]
+
+
 def test_failed_saving_keeps_the_old_figure(tmp_path: Path) -> None:
     path = save(error_bars({"a": 1}, 2), tmp_path / "figure.png")
     before = path.read_bytes()
@@ -101,19 +129,3 @@ def test_failed_saving_keeps_the_old_figure(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"):
         save(Broken(), path)
     assert path.read_bytes() == before
-
-
-def test_live_figure_is_updated_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = []
-    handle = SimpleNamespace(update=lambda figure: shown.append("update"))
-
-    def display(figure: Figure, display_id: bool) -> SimpleNamespace:
-        shown.append("display")
-        return handle
-
-    monkeypatch.setattr("IPython.display.display", display)
-    live = LiveLoss()
-    for length in (1, 2, 3, len(LOG)):
-        live.on_log(None, SimpleNamespace(log_history=LOG[:length], global_step=length, max_steps=99), None)
-    # Not after the first entry, nor after the last one, which holds no loss.
-    assert shown == ["display", "update"]

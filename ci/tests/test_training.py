@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,10 +66,23 @@ def tiny_model(seed: int = 1, **settings: object) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def with_adapter(model: LlamaForCausalLM) -> PreTrainedModel:
+def with_adapter(model: LlamaForCausalLM, **settings: object) -> PreTrainedModel:
     """LoRA whose second matrices are not zero, so that all of it has a gradient."""
     torch.manual_seed(2)
-    return get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    return get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False, **settings))
+
+
+NETWORKS: dict[str, Callable[[], PreTrainedModel]] = {
+    "full": tiny_model,
+    "lora": lambda: with_adapter(tiny_model()),
+    "upper layer": lambda: with_adapter(tiny_model(), exclude_modules=r".*\.0\..*"),
+    "rslora": lambda: with_adapter(tiny_model(), use_rslora=True, lora_alpha=4),
+    "dora": lambda: with_adapter(tiny_model(), use_dora=True),
+}
+MIXED_NETWORKS = NETWORKS | {
+    "lora on 16 bits": lambda: with_adapter(tiny_model().to(torch.bfloat16)),
+    "dora on 16 bits": lambda: with_adapter(tiny_model().to(torch.bfloat16), use_dora=True),
+}
 
 
 def example(prompt: list[int], answer: list[int]) -> Example:
@@ -186,14 +200,18 @@ def test_each_question_keeps_a_token_to_predict_from() -> None:
 # --- Trainer -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("counts", [{5: 4}, {5: 2, 6: 1, 7: 3}, {5: 1}], ids=str)
-def test_loss_and_gradients_are_those_of_trl(counts: dict[int, int], adapter: bool, tmp_path: Path) -> None:
+def test_loss_and_gradients_are_those_of_trl(
+    counts: dict[int, int], network: Callable[[], PreTrainedModel], tmp_path: Path
+) -> None:
     examples = make_examples(counts)
     results = []
     for kind in (SFTTrainer, SharedPrefixTrainer):
-        model = with_adapter(tiny_model()) if adapter else tiny_model()
-        results.append(loss_and_gradients(make_trainer(kind, model, examples, tmp_path), examples))
+        trainer = make_trainer(kind, network(), examples, tmp_path)
+        results.append(loss_and_gradients(trainer, examples))
+        trained = {name for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+        assert results[-1][1].keys() == trained
     (plain_loss, plain), (loss, gradients) = results
     assert loss == pytest.approx(plain_loss, abs=1e-4)
     assert gradients.keys() == plain.keys()
@@ -251,21 +269,34 @@ def test_training_lowers_the_loss_and_leaves_the_usual_attention(tmp_path: Path)
     assert model.config._attn_implementation == usual
 
 
-@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
-def test_working_copy_trains_the_model_as_autocast_does(adapter: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", MIXED_NETWORKS.values(), ids=MIXED_NETWORKS)
+def test_working_copy_trains_the_model_as_autocast_does(network: Callable[[], PreTrainedModel], tmp_path: Path) -> None:
     examples = make_examples({5: 4, 6: 4})  # two batches: each step sees all
     results = []
     for kind in (SFTTrainer, SharedPrefixTrainer):
-        model = with_adapter(tiny_model()) if adapter else tiny_model()
+        model = network()
+        frozen = {name: weight.clone() for name, weight in model.named_parameters() if not weight.requires_grad}
         values = {"bf16": True, "gradient_accumulation_steps": 2, "max_steps": 8, "learning_rate": 3e-3}
         trainer = make_trainer(kind, model, examples, tmp_path, **values)
         trainer.train()
-        assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+        weights = dict(model.named_parameters())
+        assert {weight.dtype for weight in weights.values() if weight.requires_grad} == {torch.float32}
+        assert all(torch.equal(weights[name], before) for name, before in frozen.items())
         results.append([row for row in trainer.state.log_history if "grad_norm" in row])
     for plain, ours in zip(*results, strict=True):
         assert ours["loss"] == pytest.approx(plain["loss"], rel=0.02)
         assert ours["grad_norm"] == pytest.approx(plain["grad_norm"], rel=0.05)
     assert results[1][-1]["loss"] < results[1][0]["loss"] * 0.9
+
+
+def test_frozen_16_bit_weights_are_not_copied(tmp_path: Path) -> None:
+    examples = make_examples({5: 4})
+    model = with_adapter(tiny_model().to(torch.bfloat16))
+    trainer = make_trainer(SharedPrefixTrainer, model, examples, tmp_path, bf16=True)
+    used = dict(trainer.working_copy.network.named_parameters())
+    for name, weight in model.named_parameters():
+        assert (used[name].data_ptr() == weight.data_ptr()) is not weight.requires_grad, name
+    assert len(trainer.working_copy.trained) == 2 * 7 * 2  # two matrices for each of seven, in two layers
 
 
 class StopAfter(TrainerCallback):
