@@ -112,7 +112,8 @@ def run_cells(values: dict[str, object], *parts: str) -> dict[str, Any]:
 
 
 def test_losses_are_those_of_the_notebook(finished: Path, files: Path, tmp_path: Path) -> None:
-    made = run_cells({"model": str(files / "tiny")}, "network = load_model(", "settings = SFTConfig(")
+    parts = ("network = load_model(", "network.get_input_embeddings()", "learning = {", "settings = SFTConfig(")
+    made = run_cells({"model": str(files / "tiny")}, *parts)
     network, settings = made["network"], made["settings"]
     settings.output_dir = str(tmp_path / "checkpoints")
     lines = {split: str(finished / "dataset" / f"{split}.jsonl") for split in ("train", "validation")}

@@ -13,8 +13,8 @@ from utils.finetune import _without_fresh, complete, main, option_groups, parse
 from utils.inference import main as inference
 from utils.settings import NOTEBOOKS, RUNS
 
-# What is an option of its own, and what only a section of the notebook needs that measures and shows.
-ELSEWHERE = {"run_name", "profile", "model", "growth_points"}
+# What is an option of its own, and what the notebook has only to measure and to show.
+ELSEWHERE = {"run_name", "profile", "model", "growth_points", "track"}
 
 
 def names() -> set[str]:
