@@ -212,6 +212,7 @@ def bench_command(project: Project, options: argparse.Namespace, arguments: list
 
 def book_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
     """Build the web book into `runs/book` from what is committed; nothing is executed."""
+    read_notebooks(project.notebooks)
     environment.enter(project, options.torch)
     from ci.book.builder import build_book
 

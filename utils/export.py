@@ -171,7 +171,7 @@ KINDS = {
         library="transformers",
         tags=("lora", "sft", "trl"),
         what="A LoRA adapter (Hu et al., 2021) was trained and then added to the weights of {base}; they are stored in "
-        "16 bits (bfloat16).",
+        "16 bits (float16).",
         use=USE_MODEL,
         is_lora=True,
     ),
