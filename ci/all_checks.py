@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -15,6 +16,9 @@ from ci.runner import run_steps
 from utils.errors import CourseError
 
 RUN_NAME = "test"
+# Two tests at a time, each with one thread: most of them use no more, and two that fought for cores would take ages.
+PYTEST = ("-p", "no:cacheprovider", "--numprocesses", "2", "--dist", "loadfile")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 RUFF = ("--no-cache", "--output-format", "concise", ".")
 
 
@@ -24,7 +28,7 @@ def run_checks(project: Project) -> int:
     faults = [
         *_part("ruff check", lambda: _module(project, "ruff", "check", *RUFF)),
         *_part("ruff format --check", lambda: _module(project, "ruff", "format", "--check", *RUFF)),
-        *_part("pytest ci/tests", lambda: _module(project, "pytest", "-p", "no:cacheprovider", "ci/tests")),
+        *_part("pytest ci/tests", lambda: _module(project, "pytest", *PYTEST, "ci/tests", **ONE_THREAD)),
     ]
     passed, failed = _notebooks(project)
     faults += failed
@@ -40,13 +44,13 @@ def _part(name: str, check: Callable[[], bool]) -> list[str]:
     return [] if check() else [name]
 
 
-def _module(project: Project, *arguments: str) -> bool:
+def _module(project: Project, *arguments: str, **variables: str) -> bool:
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, cwd=project.root).returncode == 0
+    return subprocess.run(command, cwd=project.root, env=os.environ | variables).returncode == 0
 
 
 def _notebooks(project: Project) -> tuple[int, Sequence[str]]:
-    """Every notebook from a fresh start, and the results page: how many passed, and what failed."""
+    """Every notebook from a fresh start with its solutions, and the results page: how many passed, what failed."""
     from ci.command_line import delete_run
     from ci.results import print_results
 
@@ -59,7 +63,7 @@ def _notebooks(project: Project) -> tuple[int, Sequence[str]]:
         return 0, [f"notebooks: {error}"]
     for name in (RUN_NAME, f"{RUN_NAME}-own-data"):  # notebook 09 writes to the second
         delete_run(project, name)
-    outcome = run_steps(project, RUN_NAME, steps, keep_going=True)
+    outcome = run_steps(project, RUN_NAME, steps, keep_going=True, solved=True)
     failed = [f"notebook {failure.number} · {failure.title}" for failure in outcome.failures]
     for failure in outcome.failures:
         print(f"\n{failure}")

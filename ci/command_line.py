@@ -17,6 +17,7 @@ from ci.errors import UsageError
 from ci.parameters import Notebook, read_notebooks
 from ci.plan import Request, check_request, make_steps
 from ci.project import Project
+from ci.sweep.options import DESCRIPTION, add_options, make_setting
 from utils.errors import CourseError
 from utils.settings import run_folder
 
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str], project: Project = PROJECT) -> int:
 def make_parser() -> OneLineParser:
     """The options of all commands."""
     parser = OneLineParser(prog=COMMAND, description="Run and check the course.", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="run|test|list|badges|publish|refresh|bench|book")
+    commands = parser.add_subparsers(required=True, metavar="run|test|list|badges|publish|refresh|bench|book|sweep")
     run = commands.add_parser("run", help="run the course; ends with a results page", allow_abbrev=False)
     run.set_defaults(command=run_command)
     run.add_argument("--profile", default="cpu", help="smoke, cpu or gpu: see ci/profiles (default: cpu)")
@@ -74,6 +75,7 @@ def make_parser() -> OneLineParser:
         metavar="KEY=VALUE",
         help="a parameter, see the list command",
     )
+    run.add_argument("--solutions", action="store_true", help="try the solutions of the exercises too")
     run.add_argument("--fresh", action="store_true", help="delete runs/NAME first")
     test = commands.add_parser("test", help="check style, unit tests and every notebook", allow_abbrev=False)
     test.set_defaults(command=test_command)
@@ -92,7 +94,16 @@ def make_parser() -> OneLineParser:
     refresh.set_defaults(command=refresh_command)
     refresh.add_argument("--only", metavar="03", help="this notebook alone, on what the last refresh made")
     refresh.add_argument("--from-run", metavar="NAME", help="take the outputs of runs/NAME, executing nothing")
-    for command in (run, test, bench, book, refresh):
+    sweep = commands.add_parser(
+        "sweep",
+        help="search for hyperparameters, on as many machines as you like",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    sweep.set_defaults(command=sweep_command)
+    add_options(sweep)
+    for command in (run, test, bench, book, refresh, sweep):
         command.add_argument(
             "--torch",
             choices=environment.TORCH_CHOICES,
@@ -119,6 +130,7 @@ def run_command(project: Project, options: argparse.Namespace, arguments: list[s
         name=options.name,
         assignments=tuple(options.assignments),
         fresh=options.fresh,
+        solved=options.solutions,
     )
     notebooks = read_notebooks(project.notebooks)
     check_request(project, request, notebooks)
@@ -134,7 +146,7 @@ def run_course(project: Project, request: Request, notebooks: list[Notebook], ar
     steps = make_steps(project, request, notebooks)
     if request.fresh:
         delete_run(project, request.run_name)
-    outcome = run_steps(project, request.run_name, steps, forced=request.forced)
+    outcome = run_steps(project, request.run_name, steps, forced=request.forced, solved=request.solved)
     if outcome.failures:
         failure = outcome.failures[0]
         print(f"\n{failure}\nTo continue from there:        {continuing(arguments, failure.number, request)}")
@@ -207,6 +219,17 @@ def bench_command(project: Project, options: argparse.Namespace, arguments: list
     from ci.bench.setting import Setting
 
     run_bench(Setting(project, options.name, options.steps, options.rounds, options.questions), options.part)
+    return 0
+
+
+def sweep_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
+    """Search for hyperparameters."""
+    setting = make_setting(project, options)
+    check_request(project, Request(profile=setting.profile, name=setting.study), read_notebooks(project.notebooks))
+    environment.enter(project, options.torch)
+    from ci.sweep.command import sweep
+
+    sweep(setting)
     return 0
 
 

@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ci.badges import anonymous
 
 INJECTED = "injected-parameters"  # papermill's tag for the cell that it adds
+SOLUTION = "solution"  # the tag of the cells that try the solution of an exercise
+ADDED = frozenset({INJECTED, SOLUTION})  # no cell of a notebook of the course
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,12 @@ class Contents:
 def read_contents(path: Path) -> Contents:
     """The contents of a notebook file."""
     stored = json.loads(path.read_text(encoding="utf-8"))
-    cells = [
+    return Contents(path, cells_of(stored["cells"]), stored["metadata"])
+
+
+def cells_of(stored: Iterable[Mapping[str, Any]]) -> tuple[Cell, ...]:
+    """The cells of a notebook, from those of its file or of nbformat."""
+    return tuple(
         Cell(
             number,
             cell["cell_type"],
@@ -63,9 +71,8 @@ def read_contents(path: Path) -> Contents:
             cell.get("execution_count"),
             tuple(cell.get("outputs", ())),
         )
-        for number, cell in enumerate(stored["cells"], 1)
-    ]
-    return Contents(path, tuple(cells), stored["metadata"])
+        for number, cell in enumerate(stored, 1)
+    )
 
 
 def code_hash(sources: Iterable[str]) -> str:

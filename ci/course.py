@@ -3,6 +3,7 @@
 python3 ci/course.py run      run the course; ends with a results page
 python3 ci/course.py test     check everything: style, unit tests, and every notebook
 python3 ci/course.py list     the notebooks and their parameters
+python3 ci/course.py sweep    search for hyperparameters
 python3 ci/course.py refresh  execute the notebooks and write them back with their outputs
 """
 

@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci.badges import anonymous
-from ci.contents import INJECTED, code_hash
+from ci.contents import ADDED, cells_of, code_hash
+from ci.exercises import all_code, printed, tried, with_results
 from ci.project import Project
 from utils.errors import CourseError
+from utils.exercises.verdicts import RIGHT
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -96,7 +98,7 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode, traces: Traces)
     result = copy.deepcopy(notebook)
     cells = [cell for cell in result.cells if cell.cell_type == "code"]
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    done = [cell for cell in code if INJECTED not in cell.metadata.get("tags", ())]
+    done = [cell for cell in code if not ADDED & set(cell.metadata.get("tags", ()))]
     _check_execution(cells, done)
     for number, (cell, source) in enumerate(zip(cells, done, strict=True), 1):
         cell.execution_count = number
@@ -106,8 +108,23 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode, traces: Traces)
             cell.metadata.pop(note, None)
     for name in ("widgets", "papermill"):
         result.metadata.pop(name, None)
-    result.metadata[COURSE] = {EXECUTED: code_hash(cell.source for cell in cells)}
+    result.metadata[COURSE] = {EXECUTED: code_hash(all_code(cells_of(result.cells)))}
+    with_results(result, results_of(executed, traces))
     return result
+
+
+def results_of(executed: NotebookNode, traces: Traces) -> dict[str, str]:
+    """What came out of the solutions that were tried, by the names of the exercises.
+
+    It is what the solution printed; else its answer; else, for a function, which has no text, what the check said.
+    """
+    results = {}
+    for name, solution, check in tried(executed):
+        answers = [output["data"].get("text/plain", "") for output in solution.outputs if "data" in output]
+        answer = next((text for text in answers if not text.startswith("<")), "")
+        said = printed(solution) or answer or printed(check).removeprefix(RIGHT).lstrip()
+        results[name] = _clean_text(said, traces)
+    return results
 
 
 def cleaned(outputs: list[NotebookNode], number: int, traces: Traces) -> list[NotebookNode]:

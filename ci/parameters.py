@@ -172,7 +172,7 @@ def read_profile(path: Path, notebooks: list[Notebook]) -> tuple[dict[str, objec
     """Values of a profile for all notebooks, and for single ones by number. Raises UsageError."""
     import yaml
 
-    where = f"ci/profiles/{path.name}"
+    where = "/".join(path.parts[-3:])
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:

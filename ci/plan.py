@@ -21,8 +21,16 @@ NEEDS = {
     "05": ("dataset", "model"),
     "06": ("dataset", "model", "adapter", "evaluation"),
     "07": ("dataset", "export"),
+    "08": ("dataset",),
+    "10": ("dataset", "model"),
+    "11": ("dataset", "model", "evaluation"),
+    "12": ("dataset",),
+    "14": ("dataset",),
 }
+NAMES_OF_MODELS = ("model", "encoder", "encoder_decoder")  # parameters
+MADE_THERE = ("", "scratch")  # values of these for a model that the notebook makes itself
 RUN_NAMES = {"cpu": "course"}
+PROFILE_FILE = ".yaml"
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,18 @@ class Request:
     name: str | None = None
     assignments: tuple[str, ...] = ()
     fresh: bool = False
+    solved: bool = False
     all_notebooks: bool = False
     folder: Path = field(default_factory=Path.cwd)
 
     @property
     def run_name(self) -> str:
-        return self.name or RUN_NAMES.get(self.profile, self.profile)
+        return self.name or RUN_NAMES.get(self.profile, self.profile_name)
+
+    @property
+    def profile_name(self) -> str:
+        """The profile's name; of one that is given as a file, the name of the file."""
+        return Path(self.profile).stem if self.profile.endswith(PROFILE_FILE) else self.profile
 
     @property
     def forced(self) -> bool:
@@ -57,10 +71,11 @@ class Step:
 
     @property
     def offline(self) -> bool:
-        """True if the notebook must not ask the Hub for anything: the model is here, and nothing is uploaded."""
-        model = self.values.get("model", self._default("model"))
-        is_here = isinstance(model, str) and (model in EMBEDDED or Path(model).expanduser().is_dir())
-        return is_here and not self.values.get("hub_repository")
+        """True if the notebook must not ask the Hub for anything: its models are here, and nothing is uploaded."""
+        models = [self.values.get(name, self._default(name)) for name in NAMES_OF_MODELS]
+        wanted = [str(model) for model in models if model is not None and model not in MADE_THERE]
+        are_here = all(model in EMBEDDED or Path(model).expanduser().is_dir() for model in wanted)
+        return are_here and not self.values.get("hub_repository")
 
     def _default(self, name: str) -> object:
         return self.notebook.parameters[name].default if name in self.notebook.parameters else None
@@ -72,12 +87,7 @@ def check_request(project: Project, request: Request, notebooks: list[Notebook])
         run_folder(request.run_name)
     except (ValueError, CourseError) as error:
         raise UsageError(str(error)) from None
-    profiles = {path.stem for path in project.profiles.glob("*.yaml")}
-    if request.profile not in profiles:
-        raise UsageError(
-            f"There is no profile {request.profile!r}; there are {', '.join(sorted(profiles))}."
-            + did_you_mean(request.profile, profiles)
-        )
+    profile_file(project, request)
     selected = select(request, notebooks)
     read_assignments(request, selected, notebooks)
     if request.fresh and request.forced:
@@ -89,14 +99,32 @@ def check_request(project: Project, request: Request, notebooks: list[Notebook])
 def make_steps(project: Project, request: Request, notebooks: list[Notebook]) -> list[Step]:
     """The notebooks asked for with the values of the profile and of the command line. Needs PyYAML."""
     selected = check_request(project, request, notebooks)
-    common, single = read_profile(project.profiles / f"{request.profile}.yaml", notebooks)
+    common, single = read_profile(profile_file(project, request), notebooks)
     assigned = read_assignments(request, selected, notebooks)
     steps = []
     for notebook in selected:
-        values = {"run_name": request.run_name, "profile": request.profile} | common | single.get(notebook.number, {})
+        values = {"run_name": request.run_name} | common | single.get(notebook.number, {})
         values |= assigned.get(notebook.number, {})
+        if request.profile == request.profile_name:  # in a notebook, a profile goes by its name
+            values["profile"] = request.profile
         steps.append(Step(notebook, changed_values(notebook, values)))
     return steps
+
+
+def profile_file(project: Project, request: Request) -> Path:
+    """The file of the profile: that of a name in `ci/profiles`, or any that a path names. Raises UsageError."""
+    if request.profile != request.profile_name:
+        file = request.folder / Path(request.profile).expanduser()
+        if not file.is_file():
+            raise UsageError(f"There is no file {request.profile}, which --profile names.")
+        return file
+    profiles = {path.stem for path in project.profiles.glob("*.yaml")}
+    if request.profile not in profiles:
+        raise UsageError(
+            f"There is no profile {request.profile!r}; there are {', '.join(sorted(profiles))}, or the path of a .yaml "
+            f"file.{did_you_mean(request.profile, profiles)}"
+        )
+    return project.profiles / f"{request.profile}.yaml"
 
 
 def select(request: Request, notebooks: list[Notebook]) -> list[Notebook]:

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ci.contents import code_hash, read_contents
+from ci.exercises import all_code
 from ci.project import Project
 from utils.stages import write_text
 
@@ -57,18 +58,23 @@ class Record:
 
 
 def common_hash(project: Project) -> str:
-    """Hash of what all notebooks share: the modules of `utils/` and the contents of `data/`."""
+    """Hash of what all notebooks share: the modules of `utils/`, its quizzes, and the contents of `data/`."""
     digest = hashlib.sha256()
     data = sorted(path for path in (project.root / "data").rglob("*") if path.is_file())
-    for path in [*sorted((project.root / "utils").rglob("*.py")), *data]:
+    utils = (project.root / "utils").rglob
+    for path in [*sorted([*utils("*.py"), *utils("*.yaml")]), *data]:
         if "__pycache__" not in path.parts:
             digest.update(f"\0{path.relative_to(project.root).as_posix()}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def key_of(notebook: Path, values: Mapping[str, object], common: str) -> str:
-    """The key of a notebook with these parameters. Outputs and prose, which has the line of times, do not count."""
-    code = code_hash(cell.source for cell in read_contents(notebook).code)
+def key_of(notebook: Path, values: Mapping[str, object], common: str, *, solved: bool = False) -> str:
+    """The key of a notebook with these parameters. Outputs and prose, which has the line of times, do not count.
+
+    The solutions of its exercises count where they are tried (`solved`).
+    """
+    page = read_contents(notebook)
+    code = code_hash(all_code(page.cells) if solved else (cell.source for cell in page.code))
     text = json.dumps([code, dict(values), common], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

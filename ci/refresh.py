@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def execute(project: Project, request: Request, notebooks: list[Notebook]) -> bool:
-    """Run the notebooks of the request; False, with the failure shown, if one fails.
+    """Run the notebooks of the request, and the solutions in them; False, with the failure shown, if one fails.
 
     A run that ended early is continued; one that came to its end is deleted first.
     """
@@ -35,7 +35,7 @@ def execute(project: Project, request: Request, notebooks: list[Notebook]) -> bo
     if request.only is None and all(step.notebook.name in done for step in steps):
         for name in (request.run_name, f"{request.run_name}-own-data"):  # notebook 09 writes to the second
             delete_run(project, name)
-    outcome = run_steps(project, request.run_name, steps, forced=request.forced)
+    outcome = run_steps(project, request.run_name, steps, forced=request.forced, solved=True)
     for failure in outcome.failures:
         print(f"\n{failure}\nThe notebooks are as they were. Run the same command again to continue.")
     return not outcome.failures

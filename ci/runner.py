@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ci.contents import Cell
 from ci.display import NotebookProgress, clock
+from ci.exercises import refused, seconds_of_solutions, with_solutions
 from ci.plan import Step, stage_is_whole
 from ci.project import Project
 from ci.record import Record, common_hash, key_of
@@ -48,6 +50,14 @@ class Failure:
         )
 
 
+class WrongSolution(Exception):
+    """The solution of an exercise does not pass its check."""
+
+    def __init__(self, check: Cell, said: str) -> None:
+        super().__init__(said)
+        self.check, self.said = check, said
+
+
 @dataclass
 class Outcome:
     """What became of the notebooks of one command."""
@@ -58,11 +68,18 @@ class Outcome:
 
 
 def run_steps(
-    project: Project, run_name: str, steps: list[Step], *, forced: bool = False, keep_going: bool = False
+    project: Project,
+    run_name: str,
+    steps: list[Step],
+    *,
+    forced: bool = False,
+    keep_going: bool = False,
+    solved: bool = False,
 ) -> Outcome:
     """Run the notebooks in order into `runs/RUN_NAME/notebooks`, leaving out those done before (unless `forced`).
 
-    Stops at the first failure unless `keep_going`.
+    Stops at the first failure unless `keep_going`. With `solved` the solutions of the exercises are tried too; what
+    that takes is not counted.
     """
     register_engine()
     folder = project.runs / run_name / "notebooks"
@@ -71,19 +88,19 @@ def run_steps(
     outcome = Outcome()
     began = time.monotonic()
     for step in steps:
-        key = key_of(step.notebook.path, step.values, common)
+        key = key_of(step.notebook.path, step.values, common, solved=solved)
         if not forced and _is_done(record, key, folder, step, run_name):
             print(f"✓ {label(step)}  done before, skipped", flush=True)
             outcome.skipped.append(step.notebook.name)
             continue
         record.forget(_invalidated(step, record))
-        progress, failure = _run_step(project, folder, step, began)
+        seconds, failure = _run_step(project, folder, step, began, solved=solved)
         if failure:
             outcome.failures.append(failure)
             if not keep_going:
                 break
         else:
-            record.add(step.notebook.name, key, progress.seconds, step.values)
+            record.add(step.notebook.name, key, seconds, step.values)
             outcome.executed.append(step.notebook.name)
     if outcome.executed:
         count = len(outcome.executed)
@@ -101,7 +118,16 @@ def register_engine() -> None:
     from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
     class ObservedEngine(NBClientEngine):
-        """papermill's own engine, with `observer.start_cell(number)` called before each cell."""
+        """papermill's own engine, with `observer.start_cell(number)` called before each cell.
+
+        With `solved`, the solutions of the exercises are put in.
+        """
+
+        @classmethod
+        def execute_notebook(
+            cls, nb: NotebookNode, kernel_name: str, *, solved: bool, **options: object
+        ) -> NotebookNode:
+            return super().execute_notebook(with_solutions(nb) if solved else nb, kernel_name, **options)
 
         @classmethod
         def execute_managed_notebook(
@@ -151,7 +177,10 @@ def _invalidated(step: Step, record: Record) -> list[str]:
     return [name for name in record.done if name >= step.notebook.name]
 
 
-def _run_step(project: Project, folder: Path, step: Step, began: float) -> tuple[NotebookProgress, Failure | None]:
+def _run_step(
+    project: Project, folder: Path, step: Step, began: float, *, solved: bool
+) -> tuple[float, Failure | None]:
+    """Run a notebook: the seconds that it took, and why it failed."""
     import nbformat
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -162,21 +191,22 @@ def _run_step(project: Project, folder: Path, step: Step, began: float) -> tuple
     failed.unlink(missing_ok=True)
     try:
         with kernel_environment(project, step), progress:
-            _execute(step, partial, project.notebooks, progress)
+            executed = _execute(step, partial, project.notebooks, progress, solved=solved)
+            _require_right(executed)
         _finish(partial, folder / step.notebook.path.name, project)
     except Exception as error:
         if partial.exists():
             _finish(partial, failed, project)
-        return progress, _failure(step, error, failed, progress.cell, project)
+        return progress.seconds, _failure(step, error, failed, progress.cell, project)
     finally:
         partial.unlink(missing_ok=True)
-    return progress, None
+    return progress.seconds - seconds_of_solutions(executed), None
 
 
-def _execute(step: Step, target: Path, folder: Path, progress: NotebookProgress) -> None:
+def _execute(step: Step, target: Path, folder: Path, progress: NotebookProgress, *, solved: bool) -> NotebookNode:
     import papermill
 
-    papermill.execute_notebook(
+    return papermill.execute_notebook(
         _literal(step.notebook.path),
         _literal(target),
         parameters=step.values,
@@ -186,6 +216,7 @@ def _execute(step: Step, target: Path, folder: Path, progress: NotebookProgress)
         cwd=str(folder),
         start_timeout=180,
         observer=progress,
+        solved=solved,
         **kernel_options(target.with_name(KERNEL_LOG)),
     )
 
@@ -249,6 +280,12 @@ def _finish(partial: Path, final: Path, project: Project) -> None:
     write_text(final, nbformat.writes(notebook) + "\n")
 
 
+def _require_right(executed: NotebookNode) -> None:
+    """Raise WrongSolution for the first check that does not call its solution right."""
+    for check, said in refused(executed):
+        raise WrongSolution(check, said)
+
+
 def _failure(step: Step, error: Exception, failed: Path, cell: int, project: Project) -> Failure:
     """The failure as the user should see it. `cell` counts all cells from 1."""
     from papermill.exceptions import PapermillExecutionError
@@ -258,6 +295,8 @@ def _failure(step: Step, error: Exception, failed: Path, cell: int, project: Pro
         name = f"[{error.exec_count}]" if error.exec_count else str(cell)
         source = error.source
         lines = _plain("\n".join(error.traceback)) or _printed_by(failed, source)
+    elif isinstance(error, WrongSolution):
+        name, source, lines = f"[{error.check.execution_count}]", error.check.source, _plain(error.said)
     elif failed.exists():
         source = _sources(failed)[cell - 1] if cell else ""
     if not lines:

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from utils.progress import ProgressLine
+from utils.progress import LOSSES, ProgressLine
 
 
 class TrainingProgress(TrainerCallback):
-    """Writes step, loss and the time left after each optimizer step."""
+    """Writes step, loss and the time left after each optimizer step, and keeps a list of the validation losses."""
 
     def __init__(self, run_name: str) -> None:
         self.line = ProgressLine(run_name)
+        self.losses = self.line.path.with_name(LOSSES)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.started, self.first_step = time.monotonic(), state.global_step
+        if not self.first_step:
+            self.losses.unlink(missing_ok=True)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **_: Any,
+    ) -> None:
+        row = {"step": state.global_step, "eval_loss": metrics.get("eval_loss", math.nan)}
+        with self.losses.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         seconds = (time.monotonic() - self.started) / max(1, state.global_step - self.first_step)

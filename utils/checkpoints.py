@@ -14,6 +14,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from utils.distributed import is_first, wait_for_all
 from utils.errors import CourseError
 from utils.stages import shown, write_json
 
@@ -30,6 +31,9 @@ class MarkCompleteCheckpoints(TrainerCallback):
     """Writes the hashes of a checkpoint's files beside them once all are there, which tells whole from half."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        wait_for_all()  # each process writes the state of its random numbers
+        if not is_first():
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
         write_json(folder / COMPLETE, {path.relative_to(folder).as_posix(): _hash(path) for path in files})

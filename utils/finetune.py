@@ -5,6 +5,10 @@
 The steps are those of the notebooks: the data is checked and split, the untuned model answers the test questions, the
 model is trained, and the tuned model answers the same questions. Each step leaves a folder under --out, whole or not
 at all, so that the same command continues after any interruption.
+
+Several processes train it together, with the same result, when torchrun starts the command (see `utils.distributed`):
+
+    torchrun --nproc_per_node=2 --max-restarts=3 -m utils.finetune --data my.csv --out runs/mine
 """
 
 from __future__ import annotations
@@ -20,6 +24,15 @@ from ci.errors import UsageError
 from ci.parameters import profile_parameters, read_parameters
 from utils.allocator import keep_freed_memory
 from utils.data_settings import DataSettings
+from utils.distributed import (
+    OtherProcessFailed,
+    ProcessLost,
+    by_first,
+    is_first,
+    is_restarted,
+    process_count,
+    process_group,
+)
 from utils.errors import CourseError
 from utils.interrupts import TrainingStopped
 from utils.limits import explained
@@ -68,13 +81,17 @@ LADDER = (
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; returns the exit status."""
-    again = f"run the same command again: {COMMAND} {shlex.join(_without_fresh(arguments))}"
+    launcher = "" if process_count() == 1 else "torchrun … -m "
+    command = f"{launcher}{COMMAND.removeprefix('python -m ') if launcher else COMMAND}"
+    again = f"run the same command again: {command} {shlex.join(_without_fresh(arguments))}"
     try:
         finetune(parse(arguments), again=again)
     except UsageError as error:
         return _complain(error, REFUSED)
     except TrainingStopped as error:
         return _complain(error, INTERRUPTED)
+    except OtherProcessFailed:
+        return FAILED
     except CourseError as error:
         return _complain(error, FAILED)
     except KeyboardInterrupt:
@@ -122,8 +139,8 @@ def finetune(settings: Mapping[str, object], *, again: str = "call it again with
     out, fresh = Path(given.pop("out")), given.pop("fresh")
     keep_freed_memory()
     quiet_libraries()
-    with explained(out, LADDER), lock_folder(out):
-        claim(out, given, fresh)
+    with process_group(), explained(out, LADDER), lock_folder(out):
+        by_first(lambda: claim(out, given, fresh and not is_restarted()))
         run = Run(out, given, again)
         run.prepare()
         run.plan()
@@ -175,7 +192,8 @@ def _without_fresh(arguments: Sequence[str]) -> list[str]:
 
 
 def _complain(what: object, status: int) -> int:
-    print(f"\n{what}", file=sys.stderr)
+    if is_first() or not isinstance(what, UsageError | ProcessLost):  # which all processes would say
+        print(f"\n{what}", file=sys.stderr)
     return status
 
 

@@ -1,4 +1,4 @@
-"""Answers from a model: greedy, in batches, with the shared start of the prompts computed once.
+"""Answers from a model: greedy, or drawn (`utils.sampling`), in batches, the shared start of prompts computed once.
 
 Prompts about one database start with the same instruction and schema. That start is read once; its keys and values
 serve the whole batch at every step (see `utils.attention`), and rows whose answer has ended leave the batch.
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from utils.constraints import SchemaConstraint
     from utils.prompts import Message
 
+    Rescore = Callable[[torch.Tensor], torch.Tensor]
+
 CANDIDATES = 2000
 FEWEST_ALIKE = 4  # prompts for which reading their shared start once pays more than one larger batch
 
@@ -37,22 +39,49 @@ def generate_answers(
     max_new_tokens: int = 160,
     batch_size: int = 72,
     constraints: Sequence[SchemaConstraint] | None = None,
+    rescore: Rescore | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """One greedy answer for each prompt, in the order of the prompts.
 
     With `constraints`, one for each prompt, each token is the most probable one that its constraint allows (see
-    `utils.constraints`). `on_progress(done, total)` is called after each batch of at most `batch_size` prompts.
+    `utils.constraints`). `rescore` changes the scores of the next tokens before the highest is taken (see
+    `utils.sampling`). `on_progress(done, total)` is called after each batch of at most `batch_size` prompts.
 
     Raises:
         ValueError: constraints for a model whose attention is not full, which `generate` answers without them.
     """
+    rendered = [render(tokenizer, messages) for messages in prompts]
+    written = generate_ids(
+        model,
+        tokenizer,
+        rendered,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        constraints=constraints,
+        rescore=rescore,
+        on_progress=on_progress,
+    )
+    return [tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+
+
+def generate_ids(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    sequences: Sequence[list[int]],
+    *,
+    max_new_tokens: int,
+    batch_size: int = 72,
+    constraints: Sequence[SchemaConstraint] | None = None,
+    rescore: Rescore | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[list[int]]:
+    """The token ids that `generate_answers` decodes: what follows each sequence, without the token that ends it."""
     import torch
 
     from utils.attention import has_full_attention
 
-    rendered = [render(tokenizer, messages) for messages in prompts]
-    answers = [""] * len(prompts)
+    continued: list[list[int]] = [[] for _ in sequences]
     done = 0
     was_training = model.training
     model.eval()
@@ -60,28 +89,33 @@ def generate_answers(
     if constraints is not None and decode is _decode_with_generate:
         raise ValueError("This model's attention has a sliding window: generate without constraints.")
     with torch.inference_mode():
-        for group in _worthwhile_groups(rendered):
-            shared = shared_start_length([rendered[i] for i in group])
-            prefix = _read_prefix(model, rendered[group[0]][:shared]) if decode is _decode_together else None
-            ordered = sorted(group, key=lambda i: len(rendered[i]))
+        for group in _worthwhile_groups(list(sequences)):
+            shared = shared_start_length([sequences[i] for i in group])
+            prefix = _read_prefix(model, sequences[group[0]][:shared]) if decode is _decode_together else None
+            ordered = sorted(group, key=lambda i: len(sequences[i]))
             for start in range(0, len(ordered), batch_size):
                 batch = ordered[start : start + batch_size]
-                sequences = [rendered[i] for i in batch]
                 rules = [constraints[i] for i in batch] if constraints else None
-                written = decode(model, tokenizer, sequences, shared, prefix, max_new_tokens, rules)
+                read = [sequences[i] for i in batch]
+                written = decode(model, tokenizer, read, shared, prefix, max_new_tokens, rules, rescore)
                 for index, ids in zip(batch, written, strict=True):
-                    answers[index] = tokenizer.decode(ids, skip_special_tokens=True)
+                    continued[index] = ids
                 done += len(batch)
                 return_freed_memory()  # each batch has shapes of its own
                 if on_progress:
-                    on_progress(done, len(prompts))
+                    on_progress(done, len(sequences))
     model.train(was_training)
-    return answers
+    return continued
 
 
 def _worthwhile_groups(sequences: list[list[int]]) -> list[list[int]]:
     """Indices of sequences that start alike, group by group; those with few of their kind make one more group."""
-    groups = group_by_prefix(sequences)
+    places: dict[tuple[int, ...], list[int]] = {}
+    for index, sequence in enumerate(sequences):
+        places.setdefault(tuple(sequence), []).append(index)
+    # Equal ones share so much that they would not be grouped with others, so each is looked at once.
+    copies = list(places.values())
+    groups = [[index for place in group for index in copies[place]] for group in group_by_prefix(list(places))]
     large = [group for group in groups if len(group) >= FEWEST_ALIKE]
     loose = [index for group in groups if len(group) < FEWEST_ALIKE for index in group]
     return [*large, loose] if loose else large
@@ -106,14 +140,20 @@ def _decode_together(
     prefix: Prefix | None,
     max_new_tokens: int,
     constraints: list[SchemaConstraint] | None,
+    rescore: Rescore | None,
 ) -> list[list[int]]:
-    """New token ids for sequences that share their first `shared` tokens, whose keys and values are in `prefix`."""
+    """New token ids for sequences that share their first `shared` tokens, whose keys and values are in `prefix`.
+
+    Sequences that are the same, of which several answers are drawn, are read once.
+    """
     import torch
     from transformers import DynamicCache
 
     from utils.attention import shared_attention
 
-    ids, mask = _pad_left([sequence[shared:] for sequence in sequences], tokenizer.pad_token_id, model.device)
+    distinct = list(dict.fromkeys(map(tuple, sequences)))
+    copies = torch.tensor([distinct.index(tuple(sequence)) for sequence in sequences], device=model.device)
+    ids, mask = _pad_left([list(sequence[shared:]) for sequence in distinct], tokenizer.pad_token_id, model.device)
     positions = (shared + mask.cumsum(-1) - 1).clamp(min=0)
     ends = torch.tensor(sorted(_end_tokens(model, tokenizer)), device=model.device)
     length = ids.shape[1]
@@ -124,7 +164,7 @@ def _decode_together(
     answers: list[list[int]] = [[] for _ in sequences]
     alive = list(range(len(sequences)))
     with shared_attention(model):
-        for _ in range(max_new_tokens):
+        for step in range(max_new_tokens):
             logits = model(
                 input_ids=ids,
                 attention_mask=visible,
@@ -134,6 +174,10 @@ def _decode_together(
                 logits_to_keep=1,
                 prefix=prefix or (),
             ).logits[:, -1]
+            if step == 0:
+                cache.batch_select_indices(copies)
+                logits, positions, mask = logits[copies], positions[copies], mask[copies]
+            logits = rescore(logits) if rescore else logits
             chosen = logits.argmax(-1)
             if constraints:
                 written = [(answers[row], constraints[row]) for row in alive]
@@ -164,6 +208,7 @@ def _decode_with_generate(
     prefix: Prefix | None,
     max_new_tokens: int,
     constraints: list[SchemaConstraint] | None,
+    rescore: Rescore | None,
 ) -> list[list[int]]:
     """The same through `model.generate`, for models with other kinds of attention."""
     ids, mask = _pad_left(sequences, tokenizer.pad_token_id, model.device)
@@ -172,6 +217,7 @@ def _decode_with_generate(
         attention_mask=mask,
         max_new_tokens=max_new_tokens,
         do_sample=False,
+        logits_processor=[lambda _, logits: rescore(logits)] if rescore else None,
         pad_token_id=tokenizer.pad_token_id,
     )
     return output[:, ids.shape[1] :].tolist()

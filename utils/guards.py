@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from utils.checkpoints import MarkCompleteCheckpoints, check_disk, find_checkpoint, list_checkpoints, remove_unmarked
+from utils.distributed import by_first, process_count
 from utils.interrupts import TrainingStopped, handle_signals
 from utils.limits import OutOfDisk, check_memory, explained, memory_ladder
 from utils.locks import lock_folder
@@ -37,6 +38,9 @@ def guarded_training(
     disk and lack of memory into sentences; and on Ctrl-C or SIGTERM finishes the step, saves and stops. A second Ctrl-C
     stops at once. `recipe` is what the run depends on: checkpoints of another one are not continued. `again` says how.
 
+    Several processes that train together (see `utils.distributed`) end at once when they are asked to, since they could
+    only stop together; they continue from the last checkpoint.
+
     Raises:
         FolderInUse, NotEnoughDisk: training does not begin.
         TrainingDiverged, OutOfDisk, OutOfMemory, TrainingStopped: it ended early.
@@ -44,14 +48,15 @@ def guarded_training(
     checkpoints = Path(trainer.args.output_dir)
     folder = checkpoints.parent
     with lock_folder(folder):
-        checkpoint = find_checkpoint(checkpoints, recipe)
-        check_disk(checkpoints, trainer.model, trainer.args.save_total_limit or 1)
-        check_memory(trainer)
+        checkpoint = by_first(lambda: find_checkpoint(checkpoints, recipe))
+        by_first(lambda: check_disk(checkpoints, trainer.model, trainer.args.save_total_limit or 1))
+        by_first(lambda: check_memory(trainer))
         stop = StopOnRequest()
         for callback in (LossWatch(trainer, folder), MarkCompleteCheckpoints(), stop):
             trainer.add_callback(callback)
         try:
-            with explained(folder, memory_ladder(trainer.args)), handle_signals(stop.request):
+            signals = handle_signals(stop.request) if process_count() == 1 else contextlib.nullcontext()
+            with explained(folder, memory_ladder(trainer.args)), signals:
                 yield checkpoint
         except OutOfDisk:
             remove_unmarked(checkpoints)

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from utils.distributed import process_count
+
 MIN_BF16_CAPABILITY = (8, 0)
 PRODUCT_SHAPE = (512, 576, 1536)  # tokens of a batch, width of the model, width of its feed-forward layers
 PRODUCT_SECONDS = 0.15
@@ -80,7 +82,8 @@ def detect() -> Machine:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_gb": memory_bytes() / 1e9,
         "processor": platform.machine(),
-        "has_mps": torch.backends.mps.is_available(),
+        # Several processes (see `utils.distributed`) are connected on CPUs and CUDA GPUs only.
+        "has_mps": torch.backends.mps.is_available() and process_count() == 1,
     }
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)

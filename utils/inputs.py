@@ -14,6 +14,10 @@ TYPICAL_TIMES = {
     "adapter": "8 minutes",
     "evaluation": "5 minutes",
     "export": "4 minutes",
+    "preferences": "10 minutes",
+    "reinforced": "10 minutes",
+    "encoder": "6 minutes",
+    "encoder_decoder": "9 minutes",
 }
 
 

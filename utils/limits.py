@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.distributed import processes_here
 from utils.errors import CourseError
 from utils.prompts import IGNORED
 from utils.stages import shown
@@ -78,11 +79,14 @@ def memory_ladder(args: TrainingArguments) -> str:
 def check_memory(trainer: SFTTrainer) -> None:
     """Say how much memory training will take on top of the loaded model, and compare it with what is free.
 
+    Processes that train together on a CPU have their share of it.
+
     Raises:
         OutOfMemory: the weights' gradients and the optimizer alone, which can be told exactly, do not fit.
     """
     memory = _expected(trainer)
-    free = available_memory(trainer.model.device.type) / 1e9
+    device = trainer.model.device.type
+    free = available_memory(device) / 1e9 / (processes_here() if device == "cpu" else 1)
     certain = memory.gradients + memory.optimizer
     more = certain + memory.activations + memory.logits
     print(f"Memory: training takes about {more:.1f} GB more; {free:.1f} GB are free.")

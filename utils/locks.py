@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from utils.distributed import by_first
 from utils.errors import CourseError
 from utils.stages import shown
 
@@ -22,12 +23,20 @@ class FolderInUse(CourseError):
 def lock_folder(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which is made if it is missing. The same process may take it again.
 
-    The system holds the lock for the process, so nothing is left behind by one that was killed.
+    The system holds the lock for the process, so nothing is left behind by one that was killed. Of several processes
+    that train together (see `utils.distributed`) the first one takes it for all.
 
     Raises:
         FolderInUse: another process holds it.
         CourseError: the folder cannot be made or written to.
     """
+    with contextlib.ExitStack() as held:
+        by_first(lambda: held.enter_context(_lock(folder)))
+        yield
+
+
+@contextlib.contextmanager
+def _lock(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from utils.distributed import OtherProcessFailed, is_first, process_count, sums
 from utils.errors import CourseError
 from utils.prompts import IGNORED
 from utils.stages import shown, write_lines
@@ -85,10 +86,16 @@ class LossWatch(TrainerCallback):
         batches, self.batches = self.batches, []
         losses = [loss.item() for loss, _ in batches]
         step = state.global_step + 1
+        # All processes decide by the same number: one that went on alone would wait for the others for ever.
+        together = sums([sum(losses)])[0] / process_count()
         for loss, (_, batch) in zip(losses, batches, strict=True):
             if not math.isfinite(loss):
                 self._stop_for(loss, batch, step, args)
-        if self.rising.add(sum(losses)):
+        if not math.isfinite(together):
+            raise OtherProcessFailed(f"The loss became {together} at step {step} in another process, which says more.")
+        if self.rising.add(together):
+            if not is_first():
+                raise OtherProcessFailed("The loss has run away; the first process says more.")
             raise TrainingDiverged(
                 f"The loss has risen from {self.rising.start:.2f} (mean of the first {FIRST} steps) to "
                 f"{self.rising.now:.2f} (mean of the last {LAST}) at step {step}: the learning rate of "

@@ -8,6 +8,8 @@
     evaluation/   the tuned model's answers, and both compared
 
 A step whose result is there is not repeated, so a run that was interrupted continues where it was.
+
+Of several processes that train together (see `utils.distributed`), the first one does everything but the training.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from utils.cards import own_data_card
 from utils.data_settings import DataSettings
+from utils.distributed import by_first, process_count, sharing_line
 from utils.errors import CourseError
 from utils.examiner import Examiner, fitting_constraint
 from utils.hardware import Choice
+from utils.settings import CACHE
 from utils.stages import (
     hash_of,
     is_finished,
@@ -41,6 +45,7 @@ from utils.stages import (
 from utils.terminal import StatusLine, minutes, result_rows, text_table
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from utils.constraints import SchemaConstraint
@@ -55,6 +60,7 @@ STAGES = ("dataset", "baseline", "model", "evaluation")
 PLAN, CHECKPOINTS, BAD_BATCH = "plan.json", "checkpoints", "bad_batch.jsonl"
 SUMMARY, LOG, ANSWERS = "summary.json", "training_log.json", "answers.jsonl"
 INPUTS = ("data", "test", "validation", "database")
+SMALL_FILES = ("train.jsonl", "validation.jsonl", "test.jsonl", "rejected.jsonl", "recipe.json")  # of large data
 LONGEST_EXAMPLE = 4096  # tokens, unless max_length says otherwise
 PROBE_QUESTIONS = 32
 
@@ -73,8 +79,21 @@ class Run:
     # --- Data ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Read, check and split the data."""
+        """Read, check and split the data.
+
+        Raises:
+            CourseError: the data cannot be used, or the processes do not see the same folder.
+        """
+        by_first(self._prepare)
+        if not is_finished(self.dataset):
+            raise CourseError(
+                f"The first process has written {shown(self.dataset)}, but this one does not see it. Give --out a "
+                "folder on a disk that all machines share."
+            )
+
+    def _prepare(self) -> None:
         from utils.preparation import prepare, write_prepared
+        from utils.shards import is_large
 
         if is_finished(self.dataset):
             return
@@ -82,10 +101,38 @@ class Run:
         settings = {name: value for name, value in self.given.items() if name in names and value is not None}
         # Some tokenizers know no limit and say so with a huge number.
         longest = min(LONGEST_EXAMPLE, self.tokenizer.model_max_length)
-        prepared = prepare(DataSettings(**({"max_length": longest} | settings)), self.tokenizer)
-        print(prepared.report)
+        chosen = DataSettings(**({"max_length": longest} | settings))
         with write_stage(self.out, "dataset", parameters=self.given, inputs=input_files(self.given)) as stage:
+            if is_large(chosen):
+                stage.results |= self._prepare_shards(chosen, stage.folder)
+                return
+            prepared = prepare(chosen, self.tokenizer)
+            print(prepared.report)
             stage.results |= write_prepared(stage.folder, prepared)
+
+    def _prepare_shards(self, settings: DataSettings, folder: Path) -> dict[str, object]:
+        """Tokenise data that is larger than the memory. Shards are kept for later runs; the rest is as always."""
+        from utils.shards import key_of, prepare_shards
+
+        shards = CACHE / "shards" / key_of(settings, self.tokenizer)
+        print(f"This is much data: it is read in parts and kept, tokenised, in {shown(shards)}.", flush=True)
+        with StatusLine() as line:
+            report = prepare_shards(settings, self.tokenizer, shards, lambda what, count: line(f"{count:,} {what}"))
+        print(report)
+        for name in SMALL_FILES:
+            shutil.copy(shards / name, folder / name)
+        counts = {name: getattr(report, name) for name in ("train", "validation", "test", "rejected")}
+        return counts | {"dataset_hash": report.key, "shards": shards.name}
+
+    @property
+    def training_data(self) -> list[Example] | Dataset:
+        """The training examples; those of large data tokenised, and mapped into memory."""
+        shards = read_manifest(self.dataset)["results"].get("shards")
+        if shards is None:
+            return self.splits["train"]
+        from utils.shards import load_shards
+
+        return load_shards(CACHE / "shards" / str(shards))
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -100,6 +147,11 @@ class Run:
 
         splits = {name: read_split(self.dataset, name) for name in ("train", "validation", "test")}
         return splits | {"test": self._sample(splits["test"], self.given.get("evaluation_questions"))}
+
+    @property
+    def training_examples(self) -> int:
+        """How many there are; of large data `splits` holds a sample."""
+        return int(read_manifest(self.dataset)["results"]["train"])
 
     @cached_property
     def metrics(self) -> MetricChoice:
@@ -129,20 +181,33 @@ class Run:
     # --- Plan ----------------------------------------------------------------------------------------------------
 
     def plan(self) -> None:
-        """Choose what was not given, and say how long it will take. What was chosen once stays."""
+        """Choose what was not given, and say how long it will take. What was chosen once stays.
+
+        Raises:
+            CourseError: several processes cannot share the examples of a step.
+        """
         path = self.out / PLAN
-        if not path.is_file():
+        if not by_first(path.is_file):
             self._write_plan(path)
         plan = json.loads(path.read_text(encoding="utf-8"))
         self.values: Values = plan["values"]
         self.hardware = Choice(**plan["hardware"], reasons={})
         print("\n".join(plan["lines"]), flush=True)
+        if process_count() > 1:
+            print(by_first(lambda: sharing_line(self.values, process_count())), flush=True)
 
     def _write_plan(self, path: Path) -> None:
+        from utils.trainers import measure_step
+
+        recipe, facts, hardware, answer = by_first(self._choose_step)
+        step = measure_step(recipe.values, hardware, self.tokenizer, self.splits["train"])
+        by_first(lambda: self._choose_length(path, recipe, facts, hardware, answer=answer, step=step))
+
+    def _choose_step(self) -> tuple[Recipe, Facts, Choice, float]:
+        """What a step looks like, on which facts and hardware, and the seconds that an answer takes."""
         from utils.hardware import choose_here
         from utils.models import load_model
-        from utils.recipes import choose_length, choose_step, examples_per_step
-        from utils.trainers import measure_step
+        from utils.recipes import choose_step
 
         hardware = choose_here()
         network = load_model(
@@ -152,10 +217,18 @@ class Run:
         recipe = choose_step(facts, self.given)
         recipe.values |= {name: self.given[name] for name in ("model", "seed", "lora_rank", "lora_alpha", "batch_size")}
         recipe.values["constrained"] = self._choose_constraint(network)
+        if process_count() > 1:
+            sharing_line(recipe.values, process_count())  # which says so if they cannot
         print("Measuring the speed of this machine …", flush=True)
         answer = 0.0 if self.is_text else self._measure_answer(network, recipe.values)
-        del network
-        step = measure_step(recipe.values, hardware, self.tokenizer, self.splits["train"])
+        return recipe, facts, hardware, answer
+
+    def _choose_length(
+        self, path: Path, recipe: Recipe, facts: Facts, hardware: Choice, *, answer: float, step: float
+    ) -> None:
+        """Choose how long to train, from the seconds that an answer and a step take, and write the plan."""
+        from utils.recipes import choose_length, examples_per_step
+
         example = step / examples_per_step(recipe.values)
         asked = recipe.values.get("validation_answers", 0)
         # The validation loss needs no backward pass, a third of the work.
@@ -176,7 +249,7 @@ class Run:
             both = self.splits["train"] + self.splits["validation"]
             lengths = [token_lengths(self.tokenizer, example.row) for example in both]
         return Facts(
-            examples=len(self.splits["train"]),
+            examples=self.training_examples,
             validation_examples=len(self.splits["validation"]),
             longest_example=max(map(sum, lengths)),
             answer_tokens=0 if self.is_text else sorted(answer for _, answer in lengths)[99 * len(lengths) // 100],
@@ -206,7 +279,7 @@ class Run:
     def _plan_lines(self, recipe: Recipe, example: float, evaluation: float, answer: float) -> list[str]:
         from utils.recipes import total_steps
 
-        counts = {name: len(split) for name, split in self.splits.items()}
+        counts = {name: len(split) for name, split in self.splits.items()} | {"train": self.training_examples}
         steps = total_steps(recipe.values, counts["train"])
         evaluations = -(-steps // recipe.values["eval_steps"])
         longest = steps * recipe.values["per_device_train_batch_size"] * recipe.values["gradient_accumulation_steps"]
@@ -228,6 +301,9 @@ class Run:
 
     def ask_untuned(self) -> None:
         """Let the untuned model answer the test questions."""
+        by_first(self._ask_untuned)
+
+    def _ask_untuned(self) -> None:
         if is_finished(self.out / "baseline"):
             return
         with write_stage(self.out, "baseline", parameters=self.values, inputs={"dataset": self.dataset}) as stage:
@@ -235,23 +311,26 @@ class Run:
 
     def train(self) -> None:
         """Train, and put the weights of the best evaluation into `model`."""
+        if not by_first(lambda: is_finished(self.model)):
+            log = self._train()
+            by_first(lambda: self._write_model(log))
+        by_first(lambda: shutil.rmtree(self.out / CHECKPOINTS, ignore_errors=True))
+
+    def _write_model(self, log: list[dict[str, float]]) -> None:
+        """Put the weights of the best evaluation in the log into `model`."""
         from utils.preparation import RECIPE
         from utils.selection import best_row
         from utils.trainers import load_tuned
 
-        if not is_finished(self.model):
-            log = self._train()
-            best = best_row(log)
-            tuned = load_tuned(self.values, self.out / CHECKPOINTS / f"checkpoint-{best['step']}", self.hardware)
-            with write_stage(
-                self.out, "model", parameters=self.values, inputs={"dataset": self.dataset}, device=self.hardware.device
-            ) as stage:
-                tuned.save_pretrained(stage.folder)
-                self.tokenizer.save_pretrained(stage.folder)
-                shutil.copy(self.dataset / RECIPE, stage.folder / RECIPE)
-                write_json(stage.folder / LOG, log)
-                stage.results |= {"steps": best["step"], "validation_loss": best["eval_loss"]}
-        shutil.rmtree(self.out / CHECKPOINTS, ignore_errors=True)
+        best = best_row(log)
+        tuned = load_tuned(self.values, self.out / CHECKPOINTS / f"checkpoint-{best['step']}", self.hardware)
+        inputs, device = {"dataset": self.dataset}, self.hardware.device
+        with write_stage(self.out, "model", parameters=self.values, inputs=inputs, device=device) as stage:
+            tuned.save_pretrained(stage.folder)
+            self.tokenizer.save_pretrained(stage.folder)
+            shutil.copy(self.dataset / RECIPE, stage.folder / RECIPE)
+            write_json(stage.folder / LOG, log)
+            stage.results |= {"steps": best["step"], "validation_loss": best["eval_loss"]}
 
     def _train(self) -> list[dict[str, float]]:
         """Train to the end, or to where the validation score stops rising. Returns the log."""
@@ -264,7 +343,10 @@ class Run:
         arguments = training_arguments(self.values, self.hardware, (self.out / CHECKPOINTS).resolve())
         network = load_network(self.values, self.hardware)
         validation = self._sample(self.splits["validation"], self.values["loss_examples"])
-        trainer = make_trainer(network, arguments, self.hardware, self.tokenizer, self.splits["train"], validation)
+        train, together = self.training_data, self.values["per_device_train_batch_size"]
+        trainer = make_trainer(
+            network, arguments, self.hardware, self.tokenizer, train, validation, examples_together=together
+        )
         trainer.add_callback(KeepBest(trainer, self._accuracy(), self.values["patience"]))
         trainer.add_callback(TrainingReport("" if self.is_text else self.metrics.primary.name))
         recipe = {"values": self.values, "data": hash_of(self.dataset)}
@@ -286,6 +368,9 @@ class Run:
 
     def evaluate(self) -> None:
         """Let the tuned model answer the test questions, compare both models and write the model's card."""
+        by_first(self._evaluate)
+
+    def _evaluate(self) -> None:
         folder = self.out / "evaluation"
         if not is_finished(folder):
             inputs = {"dataset": self.dataset, "baseline": self.out / "baseline", "model": self.model}

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from utils.calibration import Bin
     from utils.evaluation import Interval
     from utils.load import Load
 
 BASE_COLOUR, TUNED_COLOUR, QUIET_COLOUR = "#8a8f98", "#d9822b", "#c9ccd1"
 LEARNING_RATE_COLOUR = "#2b6cb0"
+BAND_COLOURS = (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR, "#2f855a")
 
 STYLE = {
     "figure.figsize": (7.0, 3.4),
@@ -38,22 +40,31 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def loss_curves(log: Sequence[dict[str, float]], title: str = "Loss while training") -> Figure:
-    """Training and validation loss, with the learning rate below, from `trainer.state.log_history`."""
-    figure, (top, bottom) = _subplots(2, 1, sharex=True, figsize=(7.0, 4.2), height_ratios=(3, 1))
+def loss_curves(
+    log: Sequence[dict[str, float]],
+    title: str = "Loss while training",
+    unit: str = "nats per token",
+    unseen: str = "databases",
+) -> Figure:
+    """Training and validation loss, with the learning rate below, from `trainer.state.log_history`.
+
+    `unseen` says what of the validation examples was never trained on.
+    """
+    figure, (top, bottom) = subplots(2, 1, sharex=True, figsize=(7.0, 4.2), height_ratios=(3, 1))
     training = [(row["step"], row["loss"]) for row in log if "loss" in row]
     validation = [(row["step"], row["eval_loss"]) for row in log if "eval_loss" in row]
     rates = [(row["step"], row["learning_rate"]) for row in log if "learning_rate" in row]
     if training:
         top.plot(*zip(*training, strict=True), color=BASE_COLOUR, linewidth=1.2, label="training batches")
     if validation:
-        top.plot(*zip(*validation, strict=True), color=TUNED_COLOUR, marker="o", label="validation, unseen databases")
+        label = f"validation, unseen {unseen}"
+        top.plot(*zip(*validation, strict=True), color=TUNED_COLOUR, marker="o", label=label)
     if rates:
         bottom.plot(*zip(*rates, strict=True), color=LEARNING_RATE_COLOUR, linewidth=1.2)
     top.set_yscale("log")
     top.yaxis.set_major_formatter("{x:.2g}")
     top.yaxis.set_minor_formatter("")
-    top.set(title=title, ylabel="loss, nats per token")
+    top.set(title=title, ylabel=f"loss, {unit}")
     top.legend()
     bottom.set(xlabel="optimizer step", ylabel="learning rate")
     return figure
@@ -61,7 +72,7 @@ def loss_curves(log: Sequence[dict[str, float]], title: str = "Loss while traini
 
 def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
     """Histograms of token counts, one for each entry, with the training limit marked."""
-    figure, axes = _subplots()
+    figure, axes = subplots()
     for (name, values), colour in zip(lengths.items(), (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
         axes.hist(values, bins=40, alpha=0.75, label=name, color=colour)
     axes.axvline(limit, color="black", linestyle=":", linewidth=1, label=f"max_length = {limit}")
@@ -72,7 +83,7 @@ def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
 
 def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
     """Bars with 95% intervals: a group for each outer key (a metric or a level), a bar for each inner key."""
-    figure, axes = _subplots()
+    figure, axes = subplots()
     names = list(next(iter(groups.values())))
     colours = [QUIET_COLOUR, BASE_COLOUR, TUNED_COLOUR][-len(names) :]
     width = 0.8 / len(names)
@@ -99,7 +110,7 @@ def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
 
 def error_bars(kinds: dict[str, int], total: int) -> Figure:
     """How often each kind of error occurs, the most frequent on top."""
-    figure, axes = _subplots(figsize=(7.0, 0.6 + 0.32 * max(1, len(kinds))))
+    figure, axes = subplots(figsize=(7.0, 0.6 + 0.32 * max(1, len(kinds))))
     names = list(kinds)[::-1]
     axes.barh(names, [100 * kinds[name] / total for name in names], color=TUNED_COLOUR)
     for name in names:
@@ -110,7 +121,7 @@ def error_bars(kinds: dict[str, int], total: int) -> Figure:
 
 def parameter_bars(counts: dict[str, int]) -> Figure:
     """Where a model's parameters are, in millions."""
-    figure, axes = _subplots(figsize=(7.0, 0.8 + 0.32 * len(counts)))
+    figure, axes = subplots(figsize=(7.0, 0.8 + 0.32 * len(counts)))
     names = list(counts)[::-1]
     axes.barh(names, [counts[name] / 1e6 for name in names], color=BASE_COLOUR)
     for name in names:
@@ -121,7 +132,7 @@ def parameter_bars(counts: dict[str, int]) -> Figure:
 
 def spread_bars(values: dict[str, Sequence[float]], title: str, axis: str) -> Figure:
     """A bar for the median of each entry's values, with a line from the smallest to the largest; first entry on top."""
-    figure, axes = _subplots(figsize=(7.0, 0.9 + 0.38 * len(values)))
+    figure, axes = subplots(figsize=(7.0, 0.9 + 0.38 * len(values)))
     for position, (name, measured) in enumerate(reversed(values.items())):
         middle, low, high = median(measured), min(measured), max(measured)
         is_first = position == len(values) - 1
@@ -135,7 +146,7 @@ def spread_bars(values: dict[str, Sequence[float]], title: str, axis: str) -> Fi
 
 def memory_curve(steps: Sequence[int], gigabytes: dict[str, Sequence[float]], title: str = "Memory") -> Figure:
     """Memory after so many steps, a line for each entry."""
-    figure, axes = _subplots()
+    figure, axes = subplots()
     for (name, values), colour in zip(gigabytes.items(), (TUNED_COLOUR, BASE_COLOUR), strict=False):
         axes.plot(steps, values, color=colour, linewidth=1.2, label=name)
     axes.set(title=title, xlabel="optimizer step", ylabel="GB", ylim=(0, None))
@@ -147,7 +158,7 @@ def measured_and_estimated(
     series: dict[str, tuple[Sequence[float], Sequence[float], Sequence[float]]], title: str, axis: str
 ) -> Figure:
     """A panel for each entry: its name below, and over x the measured values as dots, the estimated ones as a line."""
-    figure, panels = _subplots(1, len(series), figsize=(3.0 * len(series), 3.0), sharey=True, squeeze=False)
+    figure, panels = subplots(1, len(series), figsize=(3.0 * len(series), 3.0), sharey=True, squeeze=False)
     for (name, (x, measured, estimated)), axes in zip(series.items(), panels[0], strict=True):
         axes.plot(x, estimated, color=BASE_COLOUR, linewidth=1.2, label="estimated")
         axes.plot(x, measured, "o", color=TUNED_COLOUR, label="measured")
@@ -166,7 +177,7 @@ def panel_bars(measures: dict[str, dict[str, float | Interval]], title: str) -> 
 
     names = list(next(iter(measures.values())))[::-1]
     size = (2.2 * len(measures), 1.3 + 0.38 * len(names))
-    figure, panels = _subplots(1, len(measures), figsize=size, sharey=True, squeeze=False)
+    figure, panels = subplots(1, len(measures), figsize=size, sharey=True, squeeze=False)
     for (measure, values), axes in zip(measures.items(), panels[0], strict=True):
         for name in names:
             found = values[name]
@@ -192,7 +203,7 @@ def load_curves(ways: dict[str, Sequence[Load]], title: str = "A server under lo
 
     A colour for each way of answering.
     """
-    figure, (left, right) = _subplots(1, 2)
+    figure, (left, right) = subplots(1, 2)
     for (name, loads), colour in zip(ways.items(), (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
         clients, style = [load.concurrency for load in loads], {"color": colour, "linewidth": 1.2, "marker": "o"}
         left.plot(clients, [load.p95 for load in loads], linestyle="--", label=f"{name}: 95% of requests", **style)
@@ -205,7 +216,111 @@ def load_curves(ways: dict[str, Sequence[Load]], title: str = "A server under lo
     return figure
 
 
-def _subplots(*arguments: int, **settings: Any) -> tuple[Figure, Any]:
+def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:
+    """How often each true class (rows) was taken for each class (columns); darker: a larger share of its row."""
+    figure, axes = subplots(figsize=(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names)))
+    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, line in enumerate(counts):
+        for column, count in enumerate(line):
+            colour = "white" if shares[row][column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(title=title, xlabel="predicted", ylabel="true")
+    return figure
+
+
+def reliability_diagram(curves: dict[str, Sequence[Bin]], title: str = "As sure as right?") -> Figure:
+    """Accuracy over confidence, a line for each entry; on the dotted diagonal the two are equal."""
+    figure, axes = subplots(figsize=(4.6, 3.6))
+    axes.plot((0, 1), (0, 1), color="black", linestyle=":", linewidth=1)
+    for (name, bins), colour in zip(curves.items(), (BASE_COLOUR, TUNED_COLOUR), strict=False):
+        confidence, accuracy = [one.confidence for one in bins], [one.accuracy for one in bins]
+        axes.plot(confidence, accuracy, color=colour, linewidth=1.2, label=name)
+        axes.scatter(confidence, accuracy, [4 + one.count for one in bins], color=colour)
+    axes.set(title=title, xlabel="confidence (larger dot: more questions)", ylabel="share that is right")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
+    axes.legend(loc="upper left")
+    return figure
+
+
+def named_and_found(
+    curve: Sequence[tuple[float, Interval]], points: dict[str, tuple[float, Interval]], title: str
+) -> Figure:
+    """How often no table is missing, in percent, over how many tables are named: a curve of thresholds, and points."""
+    figure, axes = subplots()
+    named, shares = zip(*curve, strict=True)
+    axes.plot(named, [100 * share.value for share in shares], color=TUNED_COLOUR, label="encoder, all thresholds")
+    colours = (BASE_COLOUR, LEARNING_RATE_COLOUR)
+    for (name, (x, share)), colour in zip(points.items(), colours, strict=False):
+        error = [[100 * (share.value - share.low)], [100 * (share.high - share.value)]]
+        axes.errorbar(x, 100 * share.value, yerr=error, fmt="o", color=colour, capsize=3, label=name)
+    axes.set(title=title, xlabel="tables named for a question", ylabel="% of questions, none missing", ylim=(0, 104))
+    axes.set_xlim(0, None)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def panel_lines(panels: dict[str, dict[str, Sequence[tuple[float, float]]]], title: str, axis: str) -> Figure:
+    """A panel for each entry, its name beside it, with a line of (x, y) for each of its entries; `axis` names x."""
+    figure, found = subplots(1, len(panels), figsize=(3.1 * len(panels), 3.0), squeeze=False)
+    for (name, lines), axes in zip(panels.items(), found[0], strict=True):
+        for (label, points), colour in zip(
+            lines.items(), (TUNED_COLOUR, BASE_COLOUR, LEARNING_RATE_COLOUR), strict=False
+        ):
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.2, marker=".", label=label)
+        axes.set(xlabel=axis, ylabel=name)
+        if len(lines) > 1:
+            axes.legend(fontsize=8)
+    found[0][0].set(title=title)
+    return figure
+
+
+def stacked_bars(parts: dict[str, dict[str, float]], title: str, axis: str) -> Figure:
+    """A bar for each outer key, the first on top, made up of the values of its inner keys."""
+    figure, axes = subplots(figsize=(7.0, 1.1 + 0.42 * len(parts)))
+    names = list(parts)[::-1]
+    left = [0.0] * len(names)
+    for part, colour in zip(parts[names[0]], (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
+        widths = [parts[name][part] for name in names]
+        axes.barh(names, widths, left=left, color=colour, edgecolor="white", label=part)
+        left = [start + width for start, width in zip(left, widths, strict=True)]
+    for name, total in zip(names, left, strict=True):
+        axes.annotate(f" {total:.3g}", (total, name), va="center", fontsize=9)
+    axes.margins(x=0.12)
+    axes.set(title=title, xlabel=axis)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def scaling_bands(
+    bands: dict[str, tuple[Sequence[int], Sequence[float], Sequence[float]]],
+    title: str,
+    axis: str,
+    limit: tuple[str, float] | None = None,
+) -> Figure:
+    """Over the number of accelerators, both axes logarithmic, a band from the lower to the upper values of each entry.
+
+    Equal values give a line; `limit` is a name and a height to be marked.
+    """
+    figure, axes = subplots()
+    for (name, (counts, low, high)), colour in zip(bands.items(), BAND_COLOURS, strict=False):
+        axes.fill_between(counts, low, high, color=colour, alpha=0.3, linewidth=0)
+        axes.plot(counts, low, color=colour, linewidth=1.2, marker=".", label=name)
+    if limit:
+        axes.axhline(limit[1], color="black", linestyle=":", linewidth=1, label=limit[0])
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.set(title=title, xlabel="accelerators", ylabel=axis)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
+    return figure
+
+
+def subplots(*arguments: int, **settings: Any) -> tuple[Figure, Any]:
     """A figure in the style of the course, and its axes; closed for pyplot, so that a notebook shows it only once.
 
     matplotlib is imported here, on demand: that takes a second.

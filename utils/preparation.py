@@ -105,7 +105,7 @@ def write_prepared(folder: Path, prepared: Prepared) -> dict[str, object]:
     The rows have the fields of `utils.data.Question` as well, so that what reads the course's dataset reads this.
     """
     for split, examples in prepared.splits.items():
-        write_lines(folder / f"{split}.jsonl", [_as_row(example, split, prepared.database) for example in examples])
+        write_lines(folder / f"{split}.jsonl", [as_row(example, split, prepared.database) for example in examples])
     write_lines(folder / REJECTED, as_rows(prepared.rejects))
     write_text(folder / REPORT, f"{prepared.report}\n")
     write_json(folder / RECIPE, prepared.recipe.as_dict())
@@ -278,7 +278,8 @@ def _refuse_nothing(name: str, by_split: dict[str, list[Example]], rejects: Sequ
             raise CourseError(f"No row of {where} can be used.{first}")
 
 
-def _as_row(example: Example, split: str, database: Path | None) -> dict[str, object]:
+def as_row(example: Example, split: str, database: Path | None = None) -> dict[str, object]:
+    """A line of SPLIT.jsonl, as `read_split` reads it."""
     question = {
         "id": example.id,
         "split": split,

@@ -1,4 +1,7 @@
-"""Tell whoever waits how far a long cell is: one line in `runs/NAME/progress.txt`, shown by the runner."""
+"""Tell whoever waits how far a long cell is: one line in `runs/NAME/progress.txt`, shown by the runner.
+
+Beside it, `LOSSES` has the validation losses of a training under way, a line of JSON for each, for whoever may stop it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import time
 from collections.abc import Callable
 
 from utils.settings import run_folder
+
+LOSSES = "validation_losses.jsonl"
 
 
 class ProgressLine:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from utils.distributed import by_first
+
 if TYPE_CHECKING:
     from trl import SFTTrainer
 
@@ -45,8 +47,8 @@ class KeepBest(TrainerCallback):
             return
         found = {}
         if self.measure is not None:
-            with computing_network(self.trainer) as network:
-                found[ACCURACY] = self.measure(network)
+            # Weights that are split among processes answer only if all of these take part.
+            found[ACCURACY] = self._accuracy() if is_split(self.trainer) else by_first(self._accuracy)
         found[SCORE] = score(metrics["eval_loss"], found.get(ACCURACY))
         metrics |= found
         state.log_history[-1] |= found
@@ -54,6 +56,10 @@ class KeepBest(TrainerCallback):
             control.should_training_stop = True
         if state.best_metric is None or found[SCORE] > state.best_metric:
             control.should_save = True
+
+    def _accuracy(self) -> float:
+        with computing_network(self.trainer) as network:
+            return self.measure(network)
 
 
 def score(loss: float, accuracy: float | None) -> float:
@@ -85,6 +91,11 @@ def is_over(state: TrainerState, patience: int) -> bool:
 def best_row(log: Sequence[dict[str, float]]) -> dict[str, float]:
     """The first evaluation with the best score."""
     return max((row for row in log if SCORE in row), key=lambda row: row[SCORE])
+
+
+def is_split(trainer: SFTTrainer) -> bool:
+    """True if each process holds a part of the weights only (FSDP, DeepSpeed)."""
+    return getattr(trainer, "is_fsdp_enabled", False) or getattr(trainer, "is_deepspeed_enabled", False)
 
 
 @contextlib.contextmanager

@@ -28,6 +28,10 @@ MAKERS = {
     "evaluation": "05_evaluate",
     "export": "06_save_and_share",
     "deployment": "07_deploy",
+    "preferences": "10_preference_tuning_dpo",
+    "reinforced": "11_reinforcement_learning_grpo",
+    "encoder": "12_fine_tune_an_encoder_bert",
+    "encoder_decoder": "13_fine_tune_an_encoder_decoder_t5",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import statistics
 import tempfile
@@ -22,6 +23,8 @@ from transformers import (
 )
 from trl import SFTConfig, SFTTrainer
 
+from utils.data_parallel import data_parallel
+from utils.distributed import process_count, shared_step
 from utils.hardware import Choice
 from utils.limits import explained, memory_ladder
 from utils.models import decoder_layers, load_model
@@ -38,7 +41,15 @@ PROBE_STEPS, PROBE_EXAMPLES = 4, 512
 
 
 def training_arguments(values: Mapping[str, Any], hardware: Choice, folder: Path, **changes: object) -> SFTConfig:
-    """The settings of notebook 03 with these values, and with `changes`."""
+    """The settings of notebook 03 with these values, and with `changes`.
+
+    Several processes (see `utils.distributed`) share the examples of a step.
+
+    Raises:
+        CourseError: they cannot be split evenly.
+    """
+    processes = process_count()
+    mine = shared_step(values, processes)
     arguments = {
         "output_dir": str(folder),
         "learning_rate": values["learning_rate"],
@@ -46,9 +57,10 @@ def training_arguments(values: Mapping[str, Any], hardware: Choice, folder: Path
         "warmup_steps": values["warmup_steps"],
         "num_train_epochs": values["num_train_epochs"],
         "max_steps": values["max_steps"],
-        "per_device_train_batch_size": values["per_device_train_batch_size"],
-        "per_device_eval_batch_size": values["per_device_train_batch_size"],
-        "gradient_accumulation_steps": values["gradient_accumulation_steps"],
+        "per_device_train_batch_size": mine["per_device_train_batch_size"],
+        "per_device_eval_batch_size": -(-values["per_device_train_batch_size"] // processes),
+        "gradient_accumulation_steps": mine["gradient_accumulation_steps"],
+        "ddp_find_unused_parameters": False,  # all that is trained takes part in every step
         "max_grad_norm": 1.0,
         "adam_beta2": 0.99,
         "weight_decay": 0.0,
@@ -104,16 +116,25 @@ def make_trainer(
     arguments: SFTConfig,
     hardware: Choice,
     tokenizer: PreTrainedTokenizerBase,
-    train: Sequence[Example],
+    train: Sequence[Example] | Dataset,
     validation: Sequence[Example],
     callbacks: Sequence[TrainerCallback] = (),
+    *,
+    examples_together: int,
 ) -> SFTTrainer:
-    """The trainer that suits the hardware, with seeded random numbers."""
+    """The trainer that suits the hardware, with seeded random numbers.
+
+    `train` may also be a `Dataset` that is tokenised already. `examples_together` is the size of a batch when one
+    process computes it; several share it.
+    """
     set_seed(arguments.seed)
-    trainer = trainer_class(hardware, network)(
+    kind = trainer_class(hardware, network)
+    if process_count() > 1:
+        kind = functools.partial(data_parallel(kind), examples_together=examples_together)
+    trainer = kind(
         model=network,
         args=arguments,
-        train_dataset=Dataset.from_list([example.row for example in train]),
+        train_dataset=train if isinstance(train, Dataset) else Dataset.from_list([e.row for e in train]),
         eval_dataset=Dataset.from_list([example.row for example in validation]),
         processing_class=tokenizer,
         callbacks=list(callbacks),
@@ -125,7 +146,10 @@ def make_trainer(
 def measure_step(
     values: Mapping[str, Any], hardware: Choice, tokenizer: PreTrainedTokenizerBase, train: Sequence[Example]
 ) -> float:
-    """Seconds of one optimizer step here: the median of a few, made with a model of their own that is thrown away."""
+    """Seconds of one optimizer step here: the median of a few, made with a model of their own that is thrown away.
+
+    Of several processes all must take part.
+    """
     clock = StepClock()
     sample = random.Random(values["seed"]).sample(list(train), min(len(train), PROBE_EXAMPLES))
     settings = dict(values) | {"num_train_epochs": 1.0, "max_steps": PROBE_STEPS, "warmup_steps": 1}
@@ -135,7 +159,11 @@ def measure_step(
         arguments = training_arguments(settings, hardware, Path(folder), **quiet)
         network = load_network(values, hardware)
         with explained(Path(folder), memory_ladder(arguments)):
-            make_trainer(network, arguments, hardware, tokenizer, sample, sample[:1], [clock]).train()
+            together = values["per_device_train_batch_size"]
+            trainer = make_trainer(
+                network, arguments, hardware, tokenizer, sample, sample[:1], [clock], examples_together=together
+            )
+            trainer.train()
     return statistics.median(clock.seconds[1:])  # the first step also makes kernels
 
 

@@ -24,11 +24,13 @@ from trl import SFTTrainer
 
 from utils.allocator import return_freed_memory
 from utils.attention import Tree, has_full_attention, make_tree, shared_attention
+from utils.distributed import process_count, sums
 from utils.hardware import Choice
 from utils.prefixes import group_by_prefix, shared_start_length
 from utils.prompts import IGNORED
 
 ENTROPY_STRIDE = 4
+MOST_SORTED = 200_000  # examples; to sort them by their starts, all are held in memory
 NO_MASK = torch.ones(1, 1, 1, 1, dtype=torch.bool)  # four dimensions: transformers passes it on and builds none itself
 
 
@@ -50,7 +52,9 @@ class SharedPrefixTrainer(SFTTrainer):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        return SharedPrefixSampler(dataset, self.args.train_batch_size, self.args.seed)
+        # Several processes split a batch (see `utils.data_parallel`), which must not change what is in it.
+        together = getattr(self, "sampled_together", self.args.train_batch_size)
+        return SharedPrefixSampler(dataset, together, self.args.seed)
 
     def training_step(self, *arguments: Any, **keywords: Any) -> torch.Tensor:
         # The backward pass too: with activation checkpointing it runs the forward pass again.
@@ -74,11 +78,13 @@ class SharedPrefixTrainer(SFTTrainer):
         positions = (labels[1:] != IGNORED).nonzero().squeeze(-1)
         network = self.working_copy.updated() if self.working_copy else model
         network.train(model.training)
-        with shared_attention(network):
+        with shared_attention(self.working_copy.network if self.working_copy else self.model):
             outputs = network(**inputs, attention_mask=NO_MASK, use_cache=False, logits_to_keep=positions)
         logits, targets = outputs.logits[0].float(), labels[positions + 1]
         total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
         loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None:  # it counts the tokens of all processes, and their gradients are averaged
+            loss = loss * process_count()
         self._record_metrics(logits.detach(), targets, read_tokens)
         return (loss, outputs) if return_outputs else loss
 
@@ -86,12 +92,14 @@ class SharedPrefixTrainer(SFTTrainer):
         mode = "train" if self.model.training else "eval"
         # A quarter of the positions tells the entropy well enough; all of them would cost a twentieth of the step.
         log_probabilities = logits[::ENTROPY_STRIDE].log_softmax(-1)
-        entropy = -(log_probabilities.exp() * log_probabilities).sum(-1).mean()
-        accuracy = (logits.argmax(-1) == targets).float().mean()
-        self._metrics[mode]["entropy"].append(entropy.item())
-        self._metrics[mode]["mean_token_accuracy"].append(accuracy.item())
+        entropies = -(log_probabilities.exp() * log_probabilities).sum(-1)
+        right = (logits.argmax(-1) == targets).sum()
+        found = [entropies.sum().item(), len(entropies), right.item(), len(targets), read_tokens]
+        entropy, measured, right, trained, read_tokens = sums(found)
+        self._metrics[mode]["entropy"].append(entropy / measured)
+        self._metrics[mode]["mean_token_accuracy"].append(right / trained)
         if mode == "train":
-            self._total_train_tokens += read_tokens
+            self._total_train_tokens += int(read_tokens)
         self._metrics[mode]["num_tokens"] = [self._total_train_tokens]
 
 
@@ -130,6 +138,9 @@ class WorkingCopy:
             if used.grad is not None:
                 weight.grad = gradient.copy_(used.grad)
                 used.grad.zero_()
+                if process_count() > 1:  # the copy is not wrapped, so nothing else averages over the processes
+                    torch.distributed.all_reduce(weight.grad)
+                    weight.grad /= process_count()
         self.is_stale = True
 
 
@@ -170,7 +181,8 @@ class SharedPrefixCollator:
             "labels": torch.tensor([labels + [IGNORED] * padding]),
             "position_ids": torch.tensor([positions + [0] * padding]),
             "trees": trees,
-            "read_tokens": sum(len(example["input_ids"]) for example in examples),
+            # Not those of an example that only fills up a batch (see `utils.data_parallel`).
+            "read_tokens": sum(len(e["input_ids"]) for e in examples if _prompt_length(e["labels"]) < len(e["labels"])),
         }
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SHOWN_LINES = 40
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Classes of `utils` are derived from theirs. Dummies will do for reading docstrings, and save most of the time.
-DUMMIES = ["torch", "transformers", "trl", "peft", "datasets"]
+DUMMIES = ["torch", "transformers", "trl", "peft", "datasets", "accelerate", "optuna", "sklearn"]
 # After the theme, which makes the list of buttons that ours joins; before Napoleon, which reads the docstrings.
 AFTER_THE_THEME, BEFORE_NAPOLEON = 900, 100
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 COLOURS = {"grass": "green", "blood": "red", "sky": "blue", "coal": "black", "snow": "white", "sun": "yellow"}
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -13,24 +18,31 @@ TEMPLATE = (
 )
 
 
-def make_tiny_model(folder: Path, seed: int = 1, hidden_size: int = 64) -> Path:
-    """Save a random Llama with its tokenizer, one token a byte, in `folder`."""
-    import torch
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer with a chat template, one token a byte."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = Tokenizer(models.BPE({token: number for number, token in enumerate(special + alphabet)}, []))
+    tokens = Tokenizer(models.BPE({token: number for number, token in enumerate(SPECIAL + alphabet)}, []))
     tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokens.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=tokens, eos_token="<|im_end|>", pad_token="<|im_end|>", additional_special_tokens=special[:2]
+        tokenizer_object=tokens, eos_token="<|im_end|>", pad_token="<|im_end|>", additional_special_tokens=SPECIAL[:2]
     )
     tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def make_tiny_model(folder: Path, seed: int = 1, hidden_size: int = 64) -> Path:
+    """Save a random Llama with its tokenizer, one token a byte, in `folder`."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = make_tokenizer()
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(special) + len(alphabet),
+        vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         intermediate_size=96,
         num_hidden_layers=2,

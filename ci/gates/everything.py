@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 from ci import badges
 from ci.contents import Contents
-from ci.gates import code, copies, executed, pins, spelling, structure
+from ci.gates import code, copies, executed, exercises, glossary, pins, spelling, structure
 from ci.project import Project
 
 OF_A_PAGE: dict[str, Callable[[Contents], list[str]]] = {
     "opening": structure.opening,
     "ending": structure.ending,
+    "exercises": exercises.form,
+    "solutions": exercises.solutions,
     "links": structure.links,
     "paths": structure.paths,
     "parses": code.parses,
@@ -25,6 +27,7 @@ OF_ITS_OUTPUTS: dict[str, Callable[[Contents], list[str]]] = {
     "code is executed": executed.code_is_executed,
     "clean": executed.clean,
     "size": executed.size,
+    "results of solutions": exercises.results,
 }
 OF_THE_COURSE: dict[str, Callable[[Project, Sequence[Contents]], list[str]]] = {
     "badges": lambda project, pages: [
@@ -36,6 +39,7 @@ OF_THE_COURSE: dict[str, Callable[[Project, Sequence[Contents]], list[str]]] = {
     "copies": lambda _, pages: copies.copies(pages),
     "pins": lambda project, _: pins.other_versions(project),
     "spelling": spelling.misspelt,
+    "glossary": glossary.unlinked,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ci.contents import INJECTED, Contents, code_hash
+from ci.contents import ADDED, Contents, code_hash
+from ci.exercises import all_code
 from ci.gates.structure import ABSOLUTE_PATH
 from ci.outputs import COURSE, EXECUTED, MOST_BYTES, WIDGET
 
@@ -47,7 +48,7 @@ def errors(page: Contents) -> list[str]:
 def code_is_executed(page: Contents) -> list[str]:
     """The outputs are those of this code, not of an earlier one."""
     executed = dict(page.metadata.get(COURSE) or {}).get(EXECUTED)
-    if executed == code_hash(cell.source for cell in page.code):
+    if executed == code_hash(all_code(page.cells)):
         return []
     return [f"Its code was changed since it was executed: python3 ci/course.py refresh --only {page.path.name[:2]}"]
 
@@ -61,8 +62,8 @@ def clean(page: Contents) -> list[str]:
     ]
     for cell in page.code:
         where = f"Cell {cell.number}"
-        if INJECTED in cell.tags:
-            faults.append(f"{where} was added by papermill; the parameters shown must be the notebook's own.")
+        if ADDED & set(cell.tags):
+            faults.append(f"{where} was added to be run; a notebook shows its own parameters and exercises.")
         for kind, text in _texts(cell.outputs):
             faults += [f"{where} shows the absolute path {match[0]}." for match in ABSOLUTE_PATH.finditer(text)]
             if "\r" in text:

@@ -145,11 +145,12 @@ def test_a_notebook_has_launch_buttons_and_no_badges(book: Path, browser: Browse
     page.close()
 
 
-def test_hints_unfold(book: Path, browser: Browser) -> None:
+def test_hints_and_solutions_unfold(book: Path, browser: Browser) -> None:
     page, _ = opened(browser, book / "notebooks" / "00_start_here.html")
-    hint = page.locator("article details", has_text="A hint").first
-    inside = hint.locator("p").first
-    assert not inside.is_visible()
-    hint.locator("summary").click()
-    assert inside.is_visible()
+    for name, content in (("Hint", "p"), ("Solution", "pre")):
+        fold = page.locator("article details", has=page.get_by_text(name, exact=True)).first
+        inside = fold.locator(content).first
+        assert not inside.is_visible()
+        fold.locator("summary").click()
+        assert inside.is_visible()
     page.close()

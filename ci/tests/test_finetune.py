@@ -394,3 +394,19 @@ def test_command_ends_with_a_sentence(files: Path, tmp_path: Path, capsys: pytes
     captured = capsys.readouterr()
     assert "There is no file" in captured.err
     assert "Traceback" not in captured.err
+
+
+def test_large_data_is_trained_on_in_shards(
+    run: Finetune, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_colours(tmp_path / "many.csv", count=120)
+    monkeypatch.setattr("utils.pipeline.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("utils.shards.LARGE_BYTES", 100)
+    run(tmp_path / "run", data=data)
+    trained = losses(tmp_path / "run")
+    assert trained[-1] < trained[0]
+    results = read(tmp_path / "run" / "dataset" / "manifest.json")["results"]
+    assert (tmp_path / "cache" / "shards" / results["shards"] / "train-00000.parquet").is_file()
+    assert results["train"] + results["validation"] + results["test"] == 120
+    summary = read(tmp_path / "run" / "evaluation" / "summary.json")
+    assert summary["questions"] == results["test"]

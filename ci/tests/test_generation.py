@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from utils.generation import generate_answers, render
+from utils.generation import _worthwhile_groups, generate_answers, render
 
 torch.set_num_threads(1)
 VOCABULARY = 64
@@ -152,3 +152,11 @@ def test_mode_and_weights_stay_as_they_were(
         assert all(weight.requires_grad for weight in model.parameters())
     finally:
         model.eval()
+
+
+def test_copies_stay_in_one_batch_with_others_of_their_start(tokenizer: PreTrainedTokenizerFast) -> None:
+    prompts = make_prompts(3, 4)
+    sequences = [render(tokenizer, prompt) for prompt in prompts for _ in range(5)]
+    groups = _worthwhile_groups(sequences)
+    assert sorted(len(group) for group in groups) == [15, 20]
+    assert sorted(index for group in groups for index in group) == list(range(35))

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 
 from ci.contents import INJECTED, Cell, Contents, code_hash
-from ci.gates import code, copies, executed, pins, structure
+from ci.gates import code, copies, executed, exercises, glossary, pins, structure
 from ci.outputs import COURSE, EXECUTED, WIDGET
 from ci.project import Project
 
 OPENING = "# 03 · Train\n\n[![A](b)](c)\n\nYou will train a model."
 LEARNT = "**You will learn**\n- one;\n- two;\n- three.\n\n**You need** nothing.\n\n**It takes** 3 s."
 SETUP, PARAMETERS = Cell(3, "code", "import os", ("setup",)), Cell(4, "code", "seed: int = 1", ("parameters",))
-RECAP = "## Recap\n\n- a\n- b\n- c\n\n**Try it**\n1. ★ One.\n2. ★★ Two.\n3. ★★★ Three.\n\n"
-RECAP += "<details><summary>A hint for 2</summary>\n\nThis.\n</details>\n\n**Next:** [04 · Adapt](04_adapt.ipynb)"
+RECAP, NEXT = "## Recap\n\n- a\n- b\n- c\n\n## Exercises\n\n- d", "**Next:** [04 · Adapt](04_adapt.ipynb)"
 
 
 def prose(*texts: str) -> Contents:
@@ -50,22 +49,15 @@ def test_an_opening_is_complete() -> None:
 
 
 def test_an_ending_is_complete() -> None:
-    assert structure.ending(prose("text", RECAP)) == []
-    for fault, text in {
-        "begins with “## Recap”": RECAP.replace("## Recap", "## End"),
-        "three points": RECAP.replace("- a\n", ""),
-        "Try it": RECAP.replace("**Try it**", "Try it"),
-        "2 exercises": RECAP.replace("★★★", ""),
-        "foldable": RECAP.replace("</details>", ""),
-        "last cell": RECAP.replace("**Next:**", "Next:"),
+    assert structure.ending(prose("text", RECAP, NEXT)) == []
+    for fault, texts in {
+        "begins with “## Recap”": (RECAP.replace("## Recap", "## End"), NEXT),
+        "three points": (RECAP.replace("- a\n", ""), NEXT),
+        "last cell": (RECAP, NEXT.replace("**Next:**", "Next:")),
     }.items():
-        assert any(fault in found for found in structure.ending(prose(text))), fault
-    after_exercises = (
-        *prose(RECAP.rsplit("\n\n", 1)[0]).cells,
-        Cell(2, "code", "1"),
-        Cell(3, "markdown", "**Back:** x"),
-    )
-    assert structure.ending(Contents(Path("03_train.ipynb"), after_exercises, {})) == []
+        assert any(fault in found for found in structure.ending(prose(*texts))), fault
+    ends_in_code = Contents(Path("03_train.ipynb"), (*prose(RECAP, NEXT).cells, Cell(3, "code", "1")), {})
+    assert structure.ending(ends_in_code)
 
 
 def test_badges_open_this_file() -> None:
@@ -231,7 +223,7 @@ def test_outputs_that_are_wrong_are_found() -> None:
     assert executed.code_is_executed(Contents(Path("03_train.ipynb"), outputs().cells, {}))
     assert len(executed.clean(outputs(widget, path, page, widgets={}, papermill={}))) == 5
     added = Contents(Path("03_train.ipynb"), (Cell(1, "code", "x = 1", (INJECTED,), 1),), {})
-    assert "added by papermill" in executed.clean(added)[0]
+    assert "added to be run" in executed.clean(added)[0]
 
 
 def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,3 +276,75 @@ def test_versions_are_looked_for_everywhere_but_in_tests(project: Project) -> No
         f"{name}, line 2: trl==1.0.0, and requirements.txt pins 1.16.0."
         for name in ("README.md", "binder/postBuild", "utils/space/requirements.txt")
     ]
+
+
+TASK = (
+    "**Exercise {number}** {effort} How much?\n\n<details><summary>Hint</summary>\n\nAdd.\n</details>\n\n"
+    "<details><summary>Solution</summary>\n\n```python\n{solution}\n```\n\nSo it is.\n</details>"
+)
+
+
+def with_exercises(change: tuple[str, str] = ("", ""), solution: str = "answer = seed + 1") -> Contents:
+    """A notebook with three exercises, in which one text is changed for another."""
+    sources = [("code", "seed = 1", ()), ("markdown", "## Recap\n\n- a\n\n## Exercises", ())]
+    for number in range(1, 4):
+        task = TASK.format(number=number, effort="★" * number, solution=solution)
+        asked = f'from utils.exercises import check\n\nanswer = ...\ncheck("05.{number}", answer)'
+        sources += [("markdown", task, ()), ("code", asked, ("exercise",))]
+    cells = [Cell(n, kind, text.replace(*change), tags) for n, (kind, text, tags) in enumerate(sources, 1)]
+    return Contents(Path("05_x.ipynb"), tuple(cells), {})
+
+
+def test_exercises_have_their_form() -> None:
+    assert exercises.form(with_exercises()) == []
+    for fault, change in {
+        "does not begin": ("**Exercise 2**", "**Exercise 3**"),
+        "with one to three stars": ("★★★", "★★★★"),
+        "do not grow in effort": ("**Exercise 1** ★ ", "**Exercise 1** ★★★ "),
+        "lacks a fold": ("<summary>Hint", "<summary>A hint"),
+        "not closed": ("So it is.\n</details>", "So it is."),
+        "no line “answer = ...”": ("answer = ...", "answer = 3"),
+        'does not call check("05.3"': ('"05.3"', '"05.2"'),
+        "no “## Exercises”": ("## Exercises", "## Exercise"),
+    }.items():
+        assert any(fault in found for found in exercises.form(with_exercises(change))), fault
+    fewer = with_exercises()
+    assert "2 code cells" in exercises.form(Contents(fewer.path, fewer.cells[:-2], {}))[0]
+    unknown = Contents(Path("98_x.ipynb"), with_exercises(('check("05', 'check("98')).cells, {})
+    assert "There is no exercise '98.1'" in exercises.form(unknown)[0]
+
+
+@pytest.mark.parametrize(
+    ("solution", "fault"),
+    [
+        ("def answer(x):\n    return x + seed", ""),
+        ("answer = (", "is not Python: '(' was never closed, line 1."),
+        ("result = seed", "does not set `answer`."),
+        ("answer = sed + 1", "uses sed, which no cell above defines."),
+        ("x = 1\n" * 30 + "answer = x", "has more than 25 lines."),
+    ],
+)
+def test_solutions_can_be_run(solution: str, fault: str) -> None:
+    found = exercises.solutions(with_exercises(solution=solution))
+    assert found == ([f"The solution of exercise 05.{number} {fault}" for number in (1, 2, 3)] if fault else [])
+
+
+def test_solutions_have_to_tell_what_came_out() -> None:
+    assert len(exercises.results(with_exercises())) == 3
+    told = ("\n```\n\nSo", "\n```\n\nOn the run shown here:\n\n````text\n2\n````\n\nSo")
+    assert exercises.results(with_exercises(told)) == []
+
+
+def test_terms_are_linked_where_they_are_used_first(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "glossary.md").write_text("# Glossary\n\n## B\n\n### Beam search\n\nA search.\n", "utf-8")
+    opening = ["# 03 · Train", "learn", "setup", "parameters"]
+
+    def faults(*texts: str) -> list[str]:
+        return glossary.unlinked(Project(tmp_path), [prose(*opening, *texts, "## Recap\n\n- Beam search.")])
+
+    link = "[Beam searches](../docs/glossary.md#beam-search)"
+    assert faults("Nothing.") == [], "a term that is not used needs no link"
+    assert faults(f"Two {link}.", "A beam search.") == []
+    assert faults("## Beam search\n\n`beam search`", f"Two {link}.") == [], "headings and code do not count"
+    assert len(faults("A beam-search.", f"Two {link}.")) == 1

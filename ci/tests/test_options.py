@@ -14,7 +14,7 @@ from utils.inference import main as inference
 from utils.settings import NOTEBOOKS, RUNS
 
 # What is an option of its own, and what the notebook has only to measure and to show.
-ELSEWHERE = {"run_name", "profile", "model", "growth_points", "track"}
+ELSEWHERE = {"run_name", "profile", "model", "growth_points", "sample_answers", "track"}
 
 
 def names() -> set[str]:
