@@ -63,7 +63,7 @@ def judge_groups(
 
 def advantages(rewards: Sequence[float]) -> list[float]:
     """How much better than its group each answer is, in standard deviations; all 0 where the rewards are equal."""
-    spread = statistics.stdev(rewards)
+    spread = statistics.stdev(rewards) if len(rewards) > 1 else 0.0
     if spread < SMALLEST_SPREAD:
         return [0.0] * len(rewards)
     mean = statistics.fmean(rewards)

@@ -87,7 +87,7 @@ def data_parallel(kind: type[SFTTrainer]) -> type[SFTTrainer]:
     return type(f"DataParallel{kind.__name__}", (DataParallel, kind), {})
 
 
-class FilledSampler(Sampler[int]):
+class FilledSampler:
     """Another sampler's order, then the index of the filler until the number of indices is a multiple of `together`."""
 
     def __init__(self, order: Sampler, filler: int, together: int) -> None:

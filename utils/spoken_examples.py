@@ -51,7 +51,7 @@ class Wordings:
 
 
 @dataclass(frozen=True)
-class Example:
+class SpokenExample:
     """`text` is a sentence with a spoken value in it, `value` the value in ISO form; the rest says how it was made."""
 
     text: str
@@ -136,7 +136,7 @@ def make_examples(
     *,
     values: str = "train",
     seed: int = 0,
-) -> list[Example]:
+) -> list[SpokenExample]:
     """`count` different examples, as many of each kind, from these phrasings and sentences, with the values of a split.
 
     Raises:
@@ -145,7 +145,7 @@ def make_examples(
     random = Random(f"{seed} {values}")
     by_kind = {kind: [phrasing for phrasing in phrasings if phrasing.kind == kind] for kind in DRAWS}
     kinds = [kind for kind, members in by_kind.items() if members]
-    made: dict[str, Example] = {}
+    made: dict[str, SpokenExample] = {}
     for _ in range(100 * count):
         if len(made) == count:
             return list(made.values())
@@ -155,7 +155,7 @@ def make_examples(
         if split_of_value(value) == values or (values == "train" and phrasing.group in read_wordings()[1]):
             sentence = random.choice(sentences[kind])
             text = sentence.format(phrasing.pattern.format(**words))
-            made.setdefault(text, Example(text, value, kind, phrasing.group, phrasing.pattern, sentence))
+            made.setdefault(text, SpokenExample(text, value, kind, phrasing.group, phrasing.pattern, sentence))
     raise CourseError(f"Only {len(made)} of {count} different examples could be made: ask for fewer, or add wordings.")
 
 

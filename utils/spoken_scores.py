@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from utils.spoken_examples import Example
+from utils.spoken_examples import SpokenExample
 
 FORMS = {
     "date": re.compile(r"(\d{4})-(\d{2})-(\d{2})"),
@@ -35,9 +35,9 @@ def error_kind(gold: str, written: str) -> str:
     return f"wrong {wrong[0]}" if len(wrong) == 1 else f"wrong in several parts of the {kind}"
 
 
-def by_error(examples: Sequence[Example], answers: Sequence[str]) -> dict[str, list[tuple[Example, str]]]:
+def by_error(examples: Sequence[SpokenExample], answers: Sequence[str]) -> dict[str, list[tuple[SpokenExample, str]]]:
     """Wrong answers with their examples, by kind of error, the most frequent kind first."""
-    groups: dict[str, list[tuple[Example, str]]] = {}
+    groups: dict[str, list[tuple[SpokenExample, str]]] = {}
     for example, answer in zip(examples, answers, strict=True):
         if kind := error_kind(example.value, answer):
             groups.setdefault(kind, []).append((example, answer))

@@ -14,7 +14,7 @@ import torch
 from torch.nn import Module, Parameter
 
 from utils.encoders import mean_vectors, sentence_vectors
-from utils.table_pairs import Pair
+from utils.table_pairs import TablePair
 
 if TYPE_CHECKING:
     import numpy
@@ -53,7 +53,7 @@ class PairCollator:
     tokenizer: PreTrainedTokenizerBase
     max_length: int
 
-    def __call__(self, groups: Sequence[Sequence[Pair]]) -> dict[str, BatchEncoding | torch.Tensor]:
+    def __call__(self, groups: Sequence[Sequence[TablePair]]) -> dict[str, BatchEncoding | torch.Tensor]:
         pairs = [pair for group in groups for pair in group]
         questions, question_of = _distinct([pair.question for pair in pairs])
         tables, table_of = _distinct([pair.description for pair in pairs])
@@ -69,7 +69,7 @@ class PairCollator:
         return self.tokenizer(texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt")
 
 
-def cosines(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> numpy.ndarray:
+def cosines(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[TablePair]) -> numpy.ndarray:
     """The cosine between question and table for each pair, shape (pairs,)."""
     questions, question_of = _distinct([pair.question for pair in pairs])
     tables, table_of = _distinct([pair.description for pair in pairs])

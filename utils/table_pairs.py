@@ -15,7 +15,7 @@ GROUP_SIZE = 8  # questions about the same tables that are read together
 
 
 @dataclass(frozen=True)
-class Pair:
+class TablePair:
     """A question (with the values that it mentions), a table of its database, and the table's line of the prompt."""
 
     id: str
@@ -25,16 +25,16 @@ class Pair:
     is_needed: bool
 
 
-def table_pairs(row: Mapping) -> list[Pair]:
+def table_pairs(row: Mapping) -> list[TablePair]:
     """A row of the dataset stage as pairs, one for each table of its database, in the schema's order."""
     needed = tables_of(row["completion"][0]["content"])
     question = "; ".join([row["question"], *(line for line in _hints(row) if _is_value(line))])
     lines = row["prompt"][0]["content"].splitlines()[1:]
     names = [line.split(":")[0].lower() for line in lines]
-    return [Pair(row["id"], question, name, line, name in needed) for name, line in zip(names, lines, strict=True)]
+    return [TablePair(row["id"], question, name, line, name in needed) for name, line in zip(names, lines, strict=True)]
 
 
-def pair_groups(rows: Sequence[Mapping], size: int = GROUP_SIZE) -> list[list[Pair]]:
+def pair_groups(rows: Sequence[Mapping], size: int = GROUP_SIZE) -> list[list[TablePair]]:
     """The pairs of all rows, those of up to `size` questions about the same tables together."""
     by_schema: dict[str, list[Mapping]] = {}
     for row in rows:
@@ -49,12 +49,14 @@ def hinted_tables(row: Mapping) -> frozenset[str]:
     return frozenset(name.split(".")[0].lower() for names in hints for name in names)
 
 
-def needed_tables(pairs: Sequence[Pair]) -> dict[str, frozenset[str]]:
+def needed_tables(pairs: Sequence[TablePair]) -> dict[str, frozenset[str]]:
     """For each question's id, the tables that it needs."""
     return _sets(pairs, [pair.is_needed for pair in pairs])
 
 
-def chosen_tables(pairs: Sequence[Pair], probabilities: Sequence[float], threshold: float) -> dict[str, frozenset[str]]:
+def chosen_tables(
+    pairs: Sequence[TablePair], probabilities: Sequence[float], threshold: float
+) -> dict[str, frozenset[str]]:
     """For each question's id, the tables whose probability reaches the threshold, and always the most probable one."""
     best: dict[str, float] = {}
     for pair, probability in zip(pairs, probabilities, strict=True):
@@ -63,7 +65,7 @@ def chosen_tables(pairs: Sequence[Pair], probabilities: Sequence[float], thresho
     return _sets(pairs, [probability >= min(threshold, best[pair.id]) for pair, probability in scored])
 
 
-def _sets(pairs: Sequence[Pair], is_in: Sequence[bool]) -> dict[str, frozenset[str]]:
+def _sets(pairs: Sequence[TablePair], is_in: Sequence[bool]) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {pair.id: set() for pair in pairs}
     for pair, is_chosen in zip(pairs, is_in, strict=True):
         if is_chosen:

@@ -58,6 +58,11 @@ class Queue:
             trial.set_user_attr(WORKER, this_process())
         return trial
 
+    @staticmethod
+    def beat(trial: Trial, number: int) -> None:
+        """Let workers on other hosts hear that a trial is under way: a `number` that they have not heard yet."""
+        trial.set_user_attr(BEAT, number)
+
     def is_done(self) -> bool:
         """True if as many trials as wanted have ended, and none is running, waiting or to be tried again."""
         trials = self._trials()

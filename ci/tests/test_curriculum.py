@@ -36,6 +36,7 @@ def test_advantages_are_those_of_trl(rewards: list[float]) -> None:
 
 def test_equal_rewards_have_no_direction() -> None:
     assert advantages([0.3, 0.3, 0.3]) == [0, 0, 0]
+    assert advantages([0.3]) == [0], "an answer alone is neither better nor worse"
     groups = [group("a", [RIGHT, NOTHING]), group("b", [RUNS, NOTHING]), group("c", [ROWS, ROWS])]
     assert without_direction(groups, BINARY) == pytest.approx(2 / 3)
     assert without_direction(groups, {"correct": 0.5, "runs": 0.1}) == pytest.approx(1 / 3)

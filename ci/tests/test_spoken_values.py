@@ -12,8 +12,8 @@ import pytest
 
 from utils.errors import CourseError
 from utils.spoken_examples import (
-    Example,
     Phrasing,
+    SpokenExample,
     Wordings,
     make_examples,
     nearest_phrasing,
@@ -28,7 +28,7 @@ GROUPS = {f"{kind}, {group}": (kind, draw) for kind, groups in DRAWS.items() for
 SPLIT = split_wordings()
 
 
-def examples(split: str, count: int = 600, **keywords: object) -> list[Example]:
+def examples(split: str, count: int = 600, **keywords: object) -> list[SpokenExample]:
     return make_examples(SPLIT[split].phrasings, SPLIT[split].sentences, count, values=split, **keywords)
 
 
@@ -131,7 +131,7 @@ def test_splits_share_no_phrasing_sentence_or_value() -> None:
             assert not common, (one, other, part)
 
 
-def _new(found: list[Example]) -> set[str]:
+def _new(found: list[SpokenExample]) -> set[str]:
     """Values but those of the groups with one value only, which are in training alone."""
     one_value = read_wordings()[1]
     return {example.value for example in found if example.group not in one_value}

@@ -241,7 +241,7 @@ def test_worker_on_another_host_is_dead_when_it_is_silent(setting: Setting, monk
     trial.set_user_attr(WORKER, this_process() | {"host": "another"})
     monkeypatch.setattr(queues, "SECONDS_OF_SILENCE", 0)
     assert queue.take() is None  # heard for the first time
-    trial.set_user_attr(BEAT, 1)
+    queue.beat(trial, 1)
     assert queue.take() is None
     again = queue.take()
     assert again is not None
@@ -337,11 +337,13 @@ def test_trial_is_stopped_when_it_is_pruned(setting: Setting, monkeypatch: pytes
     row = json.dumps({"step": 2, "eval_loss": 9.0})
     stub.write_text(
         "import pathlib, sys, time\n"
+        "time.sleep(1)\n"
         f"pathlib.Path(sys.argv[1]).with_name('validation_losses.jsonl').write_text({row!r} + chr(10))\n"
         "time.sleep(600)\n",
         encoding="utf-8",
     )
     monkeypatch.setattr(running, "PROGRAM", (str(stub),))
+    monkeypatch.setattr(running, "SECONDS_BETWEEN_BEATS", 0.1)
     queue, space = opened(setting)
     queue.study.pruner = optuna.pruners.ThresholdPruner(upper=5.0)
     trial = queue.take()
@@ -351,6 +353,7 @@ def test_trial_is_stopped_when_it_is_pruned(setting: Setting, monkeypatch: pytes
     record(queue, setting, trial, found)
     pruned = queue.study.trials[trial.number]
     assert (pruned.state, pruned.intermediate_values) == (TrialState.PRUNED, {2: 9.0})
+    assert pruned.user_attrs[BEAT] > 0
     assert (setting.trial_folder(trial.number) / "dataset" / "manifest.json").is_file()
 
 

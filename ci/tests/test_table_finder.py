@@ -11,14 +11,14 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from utils.table_finder import PairCollator, TableFinder, cosines
-from utils.table_pairs import Pair
+from utils.table_pairs import TablePair
 
 WORDS = ["[PAD]", "[UNK]", *"how many owners dogs have name id age".split()]
 PAIRS = [
-    Pair("a", "how many owners", "owners", "owners name id", True),
-    Pair("a", "how many owners", "dogs", "dogs age", False),
-    Pair("b", "how many dogs have owners", "owners", "owners name id", False),
-    Pair("b", "how many dogs have owners", "dogs", "dogs age", True),
+    TablePair("a", "how many owners", "owners", "owners name id", True),
+    TablePair("a", "how many owners", "dogs", "dogs age", False),
+    TablePair("b", "how many dogs have owners", "owners", "owners name id", False),
+    TablePair("b", "how many dogs have owners", "dogs", "dogs age", True),
 ]
 
 

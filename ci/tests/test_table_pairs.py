@@ -5,7 +5,7 @@ from __future__ import annotations
 from utils.prompts import training_row
 from utils.schema import Column, Schema, Table
 from utils.table_pairs import (
-    Pair,
+    TablePair,
     chosen_tables,
     hinted_tables,
     needed_tables,
@@ -26,14 +26,14 @@ GOLD = "SELECT title FROM book JOIN author ON author.id = book.author_id WHERE n
 ROW = {"id": "q1", "question": QUESTION} | training_row(QUESTION, GOLD, SCHEMA)
 
 
-def pair(question: str, table: str, *, is_needed: bool = False) -> Pair:
-    return Pair(question, "", table, "", is_needed)
+def pair(question: str, table: str, *, is_needed: bool = False) -> TablePair:
+    return TablePair(question, "", table, "", is_needed)
 
 
 def test_a_row_becomes_a_pair_for_each_table() -> None:
     author, book, loan = table_pairs(ROW)
     assert [one.is_needed for one in (author, book, loan)] == [True, True, False]
-    assert author == Pair("q1", f"{QUESTION}; Author.name = 'Ann Lee'", "author", "Author: id, name", True)
+    assert author == TablePair("q1", f"{QUESTION}; Author.name = 'Ann Lee'", "author", "Author: id, name", True)
     assert book.description == "book: title, author_id = Author.id"
 
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from utils.curriculum import SMALLEST_SPREAD
+from utils.curriculum import advantages
 from utils.data import Question
 from utils.exercises.checks import exercise
 from utils.exercises.verdicts import Verdict, not_yet, right
@@ -33,8 +33,8 @@ def group_size(answer: int) -> Verdict:
 @exercise("11.2", float)
 def share_with_direction(answer: float, *, rewards: Sequence[Sequence[float]]) -> Verdict:
     """The share of groups without a direction if only the first half of each group had been drawn."""
-    halves = [list(group)[: max(2, len(group) // 2)] for group in rewards]
-    wanted = statistics.fmean(statistics.stdev(half) < SMALLEST_SPREAD for half in halves)
+    halves = [list(group)[: len(group) // 2] for group in rewards]
+    wanted = statistics.fmean(not any(advantages(half)) for half in halves)
     if math.isclose(answer, wanted, abs_tol=0.002):
         return right("Half the answers cost half the time, and leave more groups with nothing to compare.")
     if math.isclose(answer, 1 - wanted, abs_tol=0.002):
