@@ -15,16 +15,14 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from accelerate.data_loader import SeedableRandomSampler
-from datasets import Dataset, concatenate_datasets
-from torch.utils.data import RandomSampler, Sampler
-from trl import SFTTrainer
-
 from utils.distributed import process_count
 from utils.prompts import IGNORED
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Dataset
+    from torch.utils.data import Sampler
+    from trl import SFTTrainer
 
 FILLER_TOKENS = 2  # with fewer, nothing is left when labels are shifted
 
@@ -45,6 +43,9 @@ class DataParallel:
             self.eval_dataset = split_evenly(self.eval_dataset, examples_together, process_count())
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
+        from accelerate.data_loader import SeedableRandomSampler
+        from torch.utils.data import RandomSampler
+
         dataset = self.train_dataset if train_dataset is None else train_dataset
         order = super()._get_train_sampler(dataset.select(range(self.examples)))
         if isinstance(order, RandomSampler):  # accelerate would replace it by this one, if it saw it
@@ -107,6 +108,8 @@ class FilledSampler:
 
 def with_filler(dataset: Dataset) -> Dataset:
     """Tokenised examples and, behind them, one of which no token is trained."""
+    from datasets import Dataset, concatenate_datasets
+
     first = dataset[0]["input_ids"][:1] * FILLER_TOKENS
     row = {name: [IGNORED] * FILLER_TOKENS if name == "labels" else first for name in ("input_ids", "labels")}
     columns = dataset.select_columns(list(row))
