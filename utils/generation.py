@@ -151,8 +151,8 @@ def _decode_together(
 
     from utils.attention import shared_attention
 
-    distinct = list(dict.fromkeys(map(tuple, sequences)))
-    copies = torch.tensor([distinct.index(tuple(sequence)) for sequence in sequences], device=model.device)
+    distinct = {sequence: place for place, sequence in enumerate(dict.fromkeys(map(tuple, sequences)))}
+    copies = torch.tensor([distinct[tuple(sequence)] for sequence in sequences], device=model.device)
     ids, mask = _pad_left([list(sequence[shared:]) for sequence in distinct], tokenizer.pad_token_id, model.device)
     positions = (shared + mask.cumsum(-1) - 1).clamp(min=0)
     ends = torch.tensor(sorted(_end_tokens(model, tokenizer)), device=model.device)
@@ -174,7 +174,7 @@ def _decode_together(
                 logits_to_keep=1,
                 prefix=prefix or (),
             ).logits[:, -1]
-            if step == 0:
+            if step == 0 and len(distinct) < len(sequences):
                 cache.batch_select_indices(copies)
                 logits, positions, mask = logits[copies], positions[copies], mask[copies]
             logits = rescore(logits) if rescore else logits

@@ -94,7 +94,7 @@ def start(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*_bound_to_this_process(), *command, "--port", str(port)],
+            [*bound_to_this_process(), *command, "--port", str(port)],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -135,7 +135,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _bound_to_this_process() -> list[str]:
+def bound_to_this_process() -> list[str]:
+    """What to put before a command so that, on Linux, it is killed when this process is gone, however that ends."""
     if sys.platform != "linux":
         return []
     return [sys.executable, "-c", UNTIL_PARENT_ENDS, str(os.getpid())]

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -29,8 +30,8 @@ from utils.formats import Example, Format, PromptRecipe, detect_format, make_exa
 from utils.preparation import RECIPE, REJECTED, as_row
 from utils.prompts import IGNORED
 from utils.splitting import MAX_HELD_OUT, drop_duplicates
-from utils.stages import read_lines, shown, write_json, write_lines
-from utils.streams import STREAMS, Block, files_of, read_blocks
+from utils.stages import read_lines, replace_folder, shown, write_json, write_lines
+from utils.streams import Block, read_blocks, readable_files
 from utils.validation import leave_out_marks
 
 if TYPE_CHECKING:
@@ -107,18 +108,15 @@ def prepare_shards(
     maker.gather()
     shutil.rmtree(working / "buckets")
     write_json(working / MANIFEST, {name: value for name, value in asdict(report).items() if name != "is_reused"})
-    shutil.rmtree(folder, ignore_errors=True)
-    working.rename(folder)
+    replace_folder(working, folder)
     return report
 
 
 def is_large(settings: DataSettings) -> bool:
     """True for files that are better prepared in parts."""
-    path = Path(str(settings.data)).expanduser()
-    if not isinstance(settings.data, str | Path) or not path.exists():
+    if not isinstance(settings.data, str | Path):
         return False
-    files = [file for file in (path.rglob("*") if path.is_dir() else [path]) if file.suffix.lower() in STREAMS]
-    return sum(file.stat().st_size for file in files) > LARGE_BYTES
+    return sum(file.stat().st_size for file in _files(settings)) > LARGE_BYTES
 
 
 def load_shards(folder: Path) -> Dataset:
@@ -146,9 +144,7 @@ def read_report(folder: Path) -> ShardReport | None:
 def key_of(settings: DataSettings, tokenizer: PreTrainedTokenizerBase) -> str:
     """A hash of the settings, the tokenizer, and the names, sizes and times of the files: not of their content,
     which would take as long to read as the work itself."""
-    path = Path(str(settings.data)).expanduser()
-    files = files_of(path) if path.exists() else []
-    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in _files(settings)]
     known = {name: str(value) for name, value in vars(settings).items()}
     text = json.dumps([facts, known, tokenizer.name_or_path, tokenizer.chat_template, len(tokenizer)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -186,7 +182,7 @@ class _Shards:
         with contextlib.ExitStack() as stack:
             paths = [self.folder / "buckets" / f"{number:03}.jsonl" for number in range(buckets)]
             files = [stack.enter_context(path.open("w", encoding="utf-8")) for path in paths]
-            for rows, rejects in _with_first(first, blocks):
+            for rows, rejects in itertools.chain([first], blocks):
                 self.report.rows += len(rows) + len(rejects)
                 self._reject(rejects)
                 conversations, unusable = read_conversations(rows, form, recipe)
@@ -216,15 +212,15 @@ class _Shards:
     def _sizes(self, block: Block) -> tuple[int, int]:
         """About how many rows there are, and how many buckets they need, told from the first block."""
         written = sum(len(json.dumps(row.values, default=str)) for row in block[0]) / len(block[0])
-        path = Path(str(self.settings.data)).expanduser()
-        if not path.exists():  # of the Hub: nobody says beforehand how much it is
+        files = _files(self.settings)
+        if not files:  # of the Hub: nobody says beforehand how much it is
             return MAX_HELD_OUT * 20, MOST_BUCKETS
-        if all(file.suffix == ".parquet" for file in files_of(path)):
+        if all(file.suffix == ".parquet" for file in files):
             from pyarrow.parquet import ParquetFile
 
-            rows = sum(ParquetFile(file).metadata.num_rows for file in files_of(path))
+            rows = sum(ParquetFile(file).metadata.num_rows for file in files)
         else:
-            rows = int(sum(file.stat().st_size for file in files_of(path)) / written)
+            rows = int(sum(file.stat().st_size for file in files) / written)
         buckets = round(rows * written / BYTES_OF_A_BUCKET)
         return max(rows, len(block[0])), max(FEWEST_BUCKETS, min(buckets, MOST_BUCKETS))
 
@@ -333,9 +329,9 @@ def tokenise(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) ->
     return [(one, len(other)) for one, other in zip(ids, read, strict=True)]
 
 
-def _with_first(first: Block, others: Iterator[Block]) -> Iterator[Block]:
-    yield first
-    yield from others
+def _files(settings: DataSettings) -> list[Path]:
+    """The files of the data; none for a dataset of the Hub."""
+    return readable_files(Path(str(settings.data)).expanduser())
 
 
 def _hash(text: str) -> int:

@@ -33,7 +33,10 @@ def read_blocks(data: str | Path, *, encoding: str = "utf-8", hub_config: str | 
         yield from _hub_blocks(str(data), hub_config)
         return
     for file in files_of(path):
-        yield from STREAMS[file.suffix.lower()](file, encoding)
+        try:
+            yield from STREAMS[file.suffix.lower()](file, encoding)
+        except UnicodeError:
+            raise CourseError(f"{shown(file)} is not text in {encoding}. Save it as UTF-8.") from None
 
 
 def files_of(path: Path) -> list[Path]:
@@ -43,19 +46,21 @@ def files_of(path: Path) -> list[Path]:
         CourseError: there is none.
     """
     known = ", ".join(STREAMS)
-    if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in STREAMS)
-        if not found:
-            raise CourseError(f"The folder {shown(path)} holds no file that can be read in parts ({known}).")
+    found = readable_files(path)
+    if found:
         return found
+    if path.is_dir():
+        raise CourseError(f"The folder {shown(path)} holds no file that can be read in parts ({known}).")
     if not path.is_file():
         raise CourseError(f"There is no file or folder {shown(path)}.")
-    if path.suffix.lower() not in STREAMS:
-        advice = (
-            "Save it as JSON Lines, one object a line." if path.suffix.lower() in READERS else "Rename it, perhaps."
-        )
-        raise CourseError(f"{shown(path)} cannot be read in parts; files that end in {known} can. {advice}".rstrip())
-    return [path]
+    advice = "Save it as JSON Lines, one object a line." if path.suffix.lower() in READERS else ""
+    raise CourseError(f"{shown(path)} cannot be read in parts; files that end in {known} can. {advice}".rstrip())
+
+
+def readable_files(path: Path) -> list[Path]:
+    """Like `files_of`; empty if there is none."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sorted(file for file in files if file.is_file() and file.suffix.lower() in STREAMS)
 
 
 def _json_lines(path: Path, encoding: str) -> Iterator[Block]:

@@ -24,13 +24,6 @@ from utils.stages import read_lines, write_json
 
 RESULT = "result.json"
 REDUCTIONS = 3
-UNDISTURBED = {
-    "eval_strategy": "no",
-    "eval_on_start": False,
-    "save_strategy": "no",
-    "metric_for_best_model": None,
-    "logging_steps": 1,
-}
 
 
 @dataclass(frozen=True)
@@ -106,7 +99,7 @@ class Row:
 
 def train_steps(request: Request) -> Steps:
     """Train for a few steps as notebook 03 does, on the first examples of the dataset."""
-    from ci.bench.trl_trainers import CountingCollator
+    from ci.bench.trl_trainers import UNDISTURBED, CountingCollator
     from utils.costs import training_flops, weights_of
     from utils.models import count_parameters, load_tokenizer
     from utils.trainers import StepClock, load_network, make_trainer, training_arguments

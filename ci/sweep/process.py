@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from utils.processes import UNTIL_PARENT_ENDS
+from utils.processes import bound_to_this_process
 from utils.settings import ROOT
 
 SECONDS_TO_END = 20
@@ -53,10 +53,9 @@ def start(arguments: Sequence[str], log: Path, environment: Mapping[str, str] | 
     `environment` is added to the variables of this process. On Linux it is killed when this process is gone, however
     that ends; elsewhere it must be stopped.
     """
-    bound = [sys.executable, "-c", UNTIL_PARENT_ENDS, str(os.getpid())] if sys.platform == "linux" else []
     with log.open("wb") as output:
         return subprocess.Popen(
-            [*bound, sys.executable, *arguments],
+            [*bound_to_this_process(), sys.executable, *arguments],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,

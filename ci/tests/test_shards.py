@@ -75,6 +75,12 @@ def test_a_json_text_cannot_be_read_in_parts(tmp_path: Path) -> None:
         list(read_blocks(tmp_path / "data.json"))
 
 
+def test_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes("question,answer\nCafé?,1\n".encode())
+    with pytest.raises(CourseError, match="is not text in ascii"):
+        list(read_blocks(tmp_path / "data.csv", encoding="ascii"))
+
+
 def test_every_row_ends_in_one_place(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     rows = [*ROWS, *ROWS[:100], {"question": "", "answer": "x"}, {"question": "long " * 400, "answer": "y"}]
     random.Random(1).shuffle(rows)
