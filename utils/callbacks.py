@@ -1,4 +1,4 @@
-"""How far a trainer is, as a line for the runner. The curves in the notebook are drawn by `utils.live_plot`."""
+"""How far a trainer is, as a line for the runner, and what memory it takes. `utils.live_plot` draws the curves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from utils.peak_memory import PeakMemory
 from utils.progress import LOSSES, ProgressLine
 
 
@@ -44,3 +45,18 @@ class TrainingProgress(TrainerCallback):
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.line.path.unlink(missing_ok=True)
+
+
+class MemoryLog(TrainerCallback):
+    """Adds to each line of training losses, as `memory_gb`, the most memory held since the line before, in GB."""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.memory = PeakMemory(args.device.type)
+        self.memory.__enter__()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if "loss" in state.log_history[-1]:
+            state.log_history[-1]["memory_gb"] = self.memory.of_late()
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.memory.__exit__(None, None, None)

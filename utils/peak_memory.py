@@ -59,6 +59,17 @@ class PeakMemory:
         self.watcher.join()
         self.peak = max(self.peak, held_bytes(self.device))
 
+    def of_late(self) -> float:
+        """The most that was held since the last call, or the beginning, in GB: all of it, not only what came on top."""
+        if self.device == "cuda":
+            import torch
+
+            latest = torch.cuda.max_memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            return latest / 1e9
+        latest, self.peak = max(self.peak, held_bytes(self.device)), 0
+        return latest / 1e9
+
     def _watch(self) -> None:
         while not self.stopped.wait(SECONDS_BETWEEN_LOOKS):
             self.peak = max(self.peak, held_bytes(self.device))

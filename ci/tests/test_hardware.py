@@ -93,6 +93,17 @@ def test_slow_processors_are_told_from_fast_ones() -> None:
     assert not any(choose(machine).is_slow for machine in (BF16_CPU, eight_plain_cores, T4, A100))
 
 
+def test_who_is_patient_gets_all_of_it_on_a_slow_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "detect", lambda: CPU)
+    monkeypatch.delenv(hardware.PATIENT, raising=False)
+    assert hardware.choose_here().is_slow
+    monkeypatch.setenv(hardware.PATIENT, "1")
+    patient = hardware.choose_here()
+    assert not patient.is_slow
+    assert "COURSE_PATIENT is set" in patient.reasons["dtype"]
+    assert patient.dtype == choose(CPU).dtype
+
+
 def test_rates_are_measured_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hardware.measure_tflops("float32", seconds=0.0) > 0
     clock = iter(range(1000))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
 
+from utils.callbacks import MemoryLog
 from utils.peak_memory import SECONDS_BETWEEN_LOOKS, PeakMemory
 
 
@@ -45,3 +47,26 @@ def test_gpu_is_asked_for_its_own_count(monkeypatch: pytest.MonkeyPatch) -> None
         pass
     assert asked == ["empty", "reset"]
     assert memory.gigabytes == pytest.approx(5)
+
+
+def test_peaks_of_late_are_told_apart() -> None:
+    with PeakMemory() as memory:
+        hold(200)
+        first = memory.of_late()
+        time.sleep(3 * SECONDS_BETWEEN_LOOKS)
+        second = memory.of_late()
+    assert first - second > 0.15
+    assert second > 0.01
+
+
+def test_log_of_a_training_gets_the_memory_of_each_line() -> None:
+    args = SimpleNamespace(device=torch.device("cpu"))
+    state = SimpleNamespace(log_history=[])
+    log = MemoryLog()
+    log.on_train_begin(args, state, None)
+    for row in ({"eval_loss": 1.0}, {"loss": 1.0}, {"train_runtime": 1.0}):
+        state.log_history.append(row)
+        log.on_log(args, state, None)
+    log.on_train_end(args, state, None)
+    assert [row.get("memory_gb", 0) > 0.01 for row in state.log_history] == [False, True, False]
+    assert not log.memory.watcher.is_alive()
