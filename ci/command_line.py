@@ -88,6 +88,9 @@ def make_parser() -> OneLineParser:
     bench.add_argument("--steps", type=positive, help="optimizer steps (default: 20 to train, 300 to watch memory)")
     bench.add_argument("--rounds", type=positive, help="how often to measure (default: 3, and 2 to generate)")
     bench.add_argument("--questions", type=positive, help="test questions to answer (default: all)")
+    bench.add_argument(
+        "--from-log", action="store_true", help="memory: what notebook 03 noted in this run, instead of training again"
+    )
     book = commands.add_parser("book", help="build the course as a web book that opens offline", allow_abbrev=False)
     book.set_defaults(command=book_command)
     refresh = commands.add_parser("refresh", help="write a clean run's outputs into the notebooks", allow_abbrev=False)
@@ -218,7 +221,8 @@ def bench_command(project: Project, options: argparse.Namespace, arguments: list
     from ci.bench.command import run_bench
     from ci.bench.setting import Setting
 
-    run_bench(Setting(project, options.name, options.steps, options.rounds, options.questions), options.part)
+    asked = Setting(project, options.name, options.steps, options.rounds, options.questions, options.from_log)
+    run_bench(asked, options.part)
     return 0
 
 

@@ -61,11 +61,14 @@ def write_time_lines(project: Project, run_name: str, notebooks: list[Notebook])
     """Write what notebooks of a run took into their opening lines; returns the files that changed."""
     run = project.runs / run_name
     seconds = _seconds(run)
-    return [
-        project.shown(notebook.path)
-        for notebook in notebooks
-        if _write_time_line(notebook.path, seconds[notebook.name], _memory(run, notebook))
-    ]
+    where = f"with the profile cpu on two cores{kind_of_processor()}"
+    changed = []
+    for notebook in notebooks:
+        memory = _memory(run, notebook)
+        took = f"**It takes** {_spoken(seconds[notebook.name])} {where}"
+        if _write_time_line(notebook.path, f"{took} and {memory:.1f} GB of memory." if memory else f"{took}."):
+            changed.append(project.shown(notebook.path))
+    return changed
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -113,6 +116,15 @@ def machine() -> str:
     return f"{cores} cores of {'an' if model[:1] in 'AEIOU' else 'a'} {model}, without a GPU"
 
 
+def kind_of_processor() -> str:
+    """What has to be said of this processor beside a time; nothing if it is not slow."""
+    from utils.hardware import PATIENT, choose, detect
+
+    if not choose(detect()).is_slow:
+        return ""
+    return " of a slow processor" + (" (nothing shortened)" if os.environ.get(PATIENT) else "")
+
+
 def _memory(run: Path, notebook: Notebook) -> float | None:
     """Peak memory in GB, from the manifest of the stage that the notebook makes; None if it makes none."""
     for stage, maker in MAKERS.items():
@@ -124,10 +136,8 @@ def _memory(run: Path, notebook: Notebook) -> float | None:
     return None
 
 
-def _write_time_line(path: Path, seconds: float, memory: float | None) -> bool:
+def _write_time_line(path: Path, line: str) -> bool:
     content = json.loads(path.read_text(encoding="utf-8"))
-    line = f"**It takes** {_spoken(seconds)} with the profile cpu on two cores"
-    line += f" and {memory:.1f} GB of memory." if memory else "."
     changed = False
     for cell in content["cells"]:
         if cell["cell_type"] == "markdown":

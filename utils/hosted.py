@@ -2,7 +2,7 @@
 
     examples = hosted_examples(read_lines(dataset / "train.jsonl"))
     report = check_examples(examples, count_tokens, model)
-    write_examples(folder / "train.jsonl", report.examples)
+    write_lines(folder / "train.jsonl", report.examples)  # of `utils.stages`
 
 Nothing here asks for a key or goes to the network. The format is that of the chat models: one JSON object a line with
 `messages`, and `tools` if functions may be called
@@ -19,7 +19,7 @@ from typing import Any
 
 from utils.data import Reject
 from utils.errors import CourseError
-from utils.stages import shown, write_lines
+from utils.stages import shown
 
 PRICES = Path(__file__).with_name("hosted_prices.yaml")
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
@@ -142,12 +142,6 @@ def tokens_of(example: Mapping[str, Any], count_tokens: CountTokens) -> tuple[in
     if example.get("tools"):
         total += count_tokens(json.dumps(example["tools"]))
     return total, of_answers
-
-
-def write_examples(path: Path, examples: Iterable[Example]) -> Path:
-    """Write the file that is uploaded: whole or not at all."""
-    write_lines(path, list(examples))
-    return path
 
 
 def read_prices(path: Path = PRICES) -> dict[str, Price]:

@@ -47,6 +47,7 @@ def _run_notebook(name: str, run_name: str, profile: str) -> None:
     import papermill
 
     from ci.parameters import notebook_parameters, profile_parameters
+    from ci.runner import KERNEL_LOG, kernel_options
 
     source = NOTEBOOKS / f"{name}.ipynb"
     accepted = notebook_parameters(source)
@@ -59,5 +60,6 @@ def _run_notebook(name: str, run_name: str, profile: str) -> None:
         parameters={key: value for key, value in values.items() if key in accepted},
         cwd=str(NOTEBOOKS),
         progress_bar=False,
+        **kernel_options(target.with_name(KERNEL_LOG)),
     )
     print(f"Done: {shown(target)}", flush=True)

@@ -25,6 +25,7 @@ MAX_BROKEN_RECORDS = 1000
 MAX_FIELD_CHARACTERS = 2**31 - 1
 MAX_CONTROL_SHARE = 0.02
 PROBED_CHARACTERS = 65_536
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 # What a file begins with that is no text, whatever its name says.
 SIGNATURES = {
@@ -61,16 +62,32 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         CourseError: the file is empty or no text, or is not in the encoding that was asked for.
     """
     raw = path.read_bytes()
-    for signature, what in SIGNATURES.items():
-        if raw.startswith(signature):
-            raise CourseError(f"{shown(path)} {what}.")
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    text = _decode(raw, encoding, path)
+    refuse_other_kinds(raw, path)
+    text = _decode(raw, "utf-16" if raw.startswith(UTF_16_MARKS) else encoding, path)
     if not text.strip():
         raise CourseError(f"{shown(path)} is empty.")
-    _refuse_binary(text[:PROBED_CHARACTERS], path)
+    refuse_binary(text[:PROBED_CHARACTERS], path)
     return text
+
+
+def refuse_other_kinds(head: bytes, path: Path) -> None:
+    """Raises CourseError if a file begins like an archive, a database or anything else that is no text."""
+    for signature, what in SIGNATURES.items():
+        if head.startswith(signature):
+            raise CourseError(f"{shown(path)} {what}.")
+
+
+def refuse_binary(text: str, path: Path) -> None:
+    """Raises CourseError if the beginning of a file, read as text, holds what texts do not."""
+    zeros = text.count("\0")
+    if zeros > 0.3 * len(text):
+        raise CourseError(
+            f"{shown(path)} is full of zero bytes, as UTF-16 without a byte order mark is. Save it as UTF-8, or pass "
+            "encoding = 'utf-16-le'."
+        )
+    control = sum(ord(character) < 32 and character not in "\t\n\r\f" for character in text)
+    if control > MAX_CONTROL_SHARE * len(text):
+        raise CourseError(f"{shown(path)} is not a text file, whatever its name says.")
 
 
 def parse_json_lines(text: str, path: Path) -> Records:
@@ -199,18 +216,6 @@ def _decode(raw: bytes, encoding: str, path: Path) -> str:
         raise CourseError(
             f"{shown(path)}, line {line}: the file is not text in {encoding}. Save it as UTF-8."
         ) from None
-
-
-def _refuse_binary(text: str, path: Path) -> None:
-    zeros = text.count("\0")
-    if zeros > 0.3 * len(text):
-        raise CourseError(
-            f"{shown(path)} is full of zero bytes, as UTF-16 without a byte order mark is. Save it as UTF-8, or pass "
-            "encoding = 'utf-16-le'."
-        )
-    control = sum(ord(character) < 32 and character not in "\t\n\r\f" for character in text)
-    if control > MAX_CONTROL_SHARE * len(text):
-        raise CourseError(f"{shown(path)} is not a text file, whatever its name says.")
 
 
 def _object(line: str) -> dict[str, object]:

@@ -14,7 +14,16 @@ from typing import IO, Any
 from utils.data import Reject
 from utils.errors import CourseError
 from utils.reading import HUB_ID, READERS
-from utils.records import Row, parse_csv, parse_json_lines, sniff_delimiter
+from utils.records import (
+    PROBED_CHARACTERS,
+    UTF_16_MARKS,
+    Row,
+    parse_csv,
+    parse_json_lines,
+    refuse_binary,
+    refuse_other_kinds,
+    sniff_delimiter,
+)
 from utils.stages import shown
 
 ROWS_OF_A_BLOCK = 10_000
@@ -123,9 +132,18 @@ def _hub_blocks(name: str, config: str | None) -> Iterator[Block]:
 
 
 def _opened(path: Path, encoding: str) -> IO[str]:
-    """A text file; bytes that are not UTF-8 come as lone surrogates, which mark the rows they are in."""
+    """A text file; bytes that are not UTF-8 come as lone surrogates, which mark the rows they are in.
+
+    Raises:
+        CourseError: the file does not begin like a text, or there is no such encoding.
+    """
+    with path.open("rb") as file:
+        head = file.read(PROBED_CHARACTERS)
+    refuse_other_kinds(head, path)
+    encoding = "utf-16" if head.startswith(UTF_16_MARKS) else encoding
     is_utf8 = encoding.lower().replace("_", "-") in {"utf-8", "utf8", "utf-8-sig"}
     try:
+        refuse_binary(head.decode(encoding, errors="replace"), path)
         return open(
             path,
             encoding="utf-8-sig" if is_utf8 else encoding,

@@ -8,9 +8,10 @@ from typing import Any
 
 from ci.bench.generate import bench_generation
 from ci.bench.load import bench_loading
+from ci.bench.memory import bench_memory
 from ci.bench.report import text, write_result
 from ci.bench.setting import Setting, warn_if_busy
-from ci.bench.train import bench_memory, bench_training
+from ci.bench.train import bench_training
 from ci.display import clock
 
 PARTS: dict[str, Callable[[Setting], dict[str, Any]]] = {
@@ -26,6 +27,7 @@ def run_bench(setting: Setting, part: str) -> None:
 
     Raises:
         MissingStage: the run that is named has no dataset or, for `generate`, no tuned model.
+        NoMemoryLog: `memory` is to be read from the run's own training, which did not note it.
         ChildFailed: a measurement failed.
     """
     warn_if_busy()

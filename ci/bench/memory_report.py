@@ -14,13 +14,13 @@ def table(result: dict[str, Any]) -> list[dict[str, str]]:
     """A row for each step at which the memory was read."""
     return [
         {"step": str(step), "held, GB": f"{held / 1e9:.2f}", "peak so far, GB": f"{peak / 1e9:.2f}"}
-        for step, held, peak in result["run"]["memory"]
+        for step, held, peak in result["memory"]
     ]
 
 
 def sentences(result: dict[str, Any]) -> list[str]:
     """Whether the peak still grows after the first steps."""
-    memory = result["run"]["memory"]
+    memory = result["memory"]
     steady = [row for row in memory if row[0] >= STEADY_STEP]
     if len(steady) < 2:
         return [f"Too short a run to tell whether its memory grows: {result['steps']} steps."]
@@ -35,6 +35,6 @@ def figure(result: dict[str, Any]) -> Figure:
     """Memory over the steps."""
     from utils.plots import memory_curve
 
-    steps, held, peak = zip(*result["run"]["memory"], strict=True) if result["run"]["memory"] else ((), (), ())
+    steps, held, peak = zip(*result["memory"], strict=True) if result["memory"] else ((), (), ())
     curves = {"peak so far": [b / 1e9 for b in peak], "held": [b / 1e9 for b in held]}
     return memory_curve(steps, curves, f"Memory while training {result['model']}")

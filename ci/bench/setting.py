@@ -23,6 +23,7 @@ class Setting:
     steps: int | None = None
     rounds: int | None = None
     questions: int | None = None
+    from_log: bool = False
 
     @property
     def folder(self) -> Path:

@@ -25,7 +25,6 @@ METHODS = {
     "litgpt": "LitGPT",
 }
 STEPS, ROUNDS = 20, 3
-MEMORY_STEPS = 300
 VALIDATION_EXAMPLES = 32
 
 
@@ -61,14 +60,6 @@ def measure_round(
         measured[method] = asdict(run)
         print(f"  round {number}  {METHODS[method]}: {run.tokens_per_second:,.0f} tokens/s", flush=True)
     return measured
-
-
-def bench_memory(setting: Setting) -> dict[str, Any]:
-    """Train with the course's trainer for long and watch its memory. Returns what `runs/bench/memory.json` holds."""
-    began = circumstances()
-    request, path = prepare(setting, setting.steps or MEMORY_STEPS)
-    run = train_once("ours", path, None)
-    return began | {"model": request["model"], "steps": request["steps"], "run": asdict(run)}
 
 
 def prepare(setting: Setting, steps: int) -> tuple[dict[str, Any], Path]:

@@ -12,7 +12,20 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
-from ci.bench import bare_loop, ceiling, children, examples, generate, growth, load, peer, report, train, trl_trainers
+from ci.bench import (
+    bare_loop,
+    ceiling,
+    children,
+    examples,
+    generate,
+    growth,
+    load,
+    memory,
+    peer,
+    report,
+    train,
+    trl_trainers,
+)
 from ci.bench.children import ChildFailed, run_child, run_command
 from ci.bench.command import PARTS, run_bench
 from ci.bench.generate_child import one_by_one
@@ -364,11 +377,27 @@ def test_request_follows_the_notebook(setting: Setting, pretended: Pretended) ->
 
 
 def test_memory_growth_is_read_between_steps_50_and_300(setting: Setting, pretended: Pretended) -> None:
-    text = report.text("memory", train.bench_memory(setting))
+    text = report.text("memory", memory.bench_memory(setting))
     assert "3.00 GB by step 50 and 3.03 GB by step 300, 0.8% more" in text
-    short = train.bench_memory(Setting(setting.project, "mine", steps=20))
-    short["run"]["memory"] = short["run"]["memory"][:2]
+    short = memory.bench_memory(Setting(setting.project, "mine", steps=20))
+    short["memory"] = short["memory"][:2]
     assert "Too short" in report.text("memory", short)
+
+
+def test_memory_can_be_read_from_the_training_of_the_course(setting: Setting, pretended: Pretended) -> None:
+    asked = replace(setting, from_log=True)
+    with write_stage("mine", "model", parameters={"model": "tiny"}) as entry:
+        rows = [{"loss": 1.0, "step": step, "memory_gb": 3.0 + (step == 60)} for step in range(10, 301, 10)]
+        (entry.folder / "training_log.json").write_text(json.dumps([{"eval_loss": 1.0, "step": 0}, *rows]))
+    result = memory.bench_memory(asked)
+    assert pretended.ran == []
+    assert result["memory"][0] == [10, 3 * 10**9, 3 * 10**9]
+    assert result["memory"][-1] == [300, 3 * 10**9, 4 * 10**9]
+    assert "3.00 GB by step 50 and 4.00 GB by step 300, 33.3% more" in report.text("memory", result)
+    with write_stage("mine", "model", parameters={"model": "tiny"}) as entry:
+        (entry.folder / "training_log.json").write_text("[]")
+    with pytest.raises(memory.NoMemoryLog, match="says nothing of memory"):
+        memory.bench_memory(asked)
 
 
 def test_generation_is_compared_answer_by_answer(setting: Setting, pretended: Pretended) -> None:

@@ -18,8 +18,8 @@ from utils.hosted import (
     job_commands,
     read_prices,
     tokens_of,
-    write_examples,
 )
+from utils.stages import write_lines
 
 PRICE = Price("a-model", training=2.0, input=1.0, output=4.0, longest=50, as_of="2026-01")
 ASK, ANSWER = {"role": "user", "content": "How many?"}, {"role": "assistant", "content": "Four of them."}
@@ -77,12 +77,6 @@ def test_costs_are_tokens_times_prices() -> None:
     assert PRICE.of_answers(300, 50, count=1000) == pytest.approx(0.3 + 0.2)
 
 
-def test_the_file_is_json_lines(tmp_path: Path) -> None:
-    examples = [{"messages": [ASK, ANSWER | {"content": "Zürich"}]}]
-    lines = write_examples(tmp_path / "train.jsonl", examples).read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == examples
-
-
 def test_prices_are_dated_and_can_be_ones_own(tmp_path: Path) -> None:
     prices = read_prices()
     assert prices and all(price.training > 0 and price.as_of[:2] == "20" for price in prices.values())
@@ -120,7 +114,7 @@ def test_the_job_is_what_the_client_takes(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(openai, "OpenAI", lambda: real(api_key="none", http_client=httpx2.Client(transport=transport)))
     monkeypatch.chdir(tmp_path)
     for name in ("train.jsonl", "validation.jsonl"):
-        write_examples(tmp_path / name, [{"messages": [ASK, ANSWER]}])
+        write_lines(tmp_path / name, [{"messages": [ASK, ANSWER]}])
     exec(job_commands("train.jsonl", "validation.jsonl", "a-model", epochs=2, seed=7, suffix="sql"), {})
     assert [path.rsplit("/", 1)[-1] for path, _ in asked] == ["files", "files", "jobs"]
     wanted = json.loads(asked[-1][1])

@@ -14,11 +14,14 @@ from ci.command_line import main
 from ci.contents import INJECTED, read_contents
 from ci.parameters import read_notebooks
 from ci.project import Project
-from ci.publish import publish
+from ci.publish import kind_of_processor, publish
 from ci.record import Record, common_hash, key_of
 from ci.tests.conftest import WriteNotebook
 from ci.tests.test_runner import SUMMARY
+from utils import hardware
+from utils.hardware import Machine
 
+REAL_KIND_OF_PROCESSOR = kind_of_processor  # tests replace it
 MARKS = "\n".join(f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->" for name in ("result", "times", "bench"))
 FOLDER = 'from pathlib import Path\n\nfolder = Path.cwd().parent / "runs" / run_name'
 EVALUATE = f"""import json
@@ -32,8 +35,9 @@ print("wrote", folder / "evaluation")"""
 
 @pytest.fixture(autouse=True)
 def no_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests run in the environment that they are started in."""
+    """These tests run in the environment that they are started in, on a processor that is not slow."""
     monkeypatch.setattr(environment, "enter", lambda *_: None)
+    monkeypatch.setattr("ci.publish.kind_of_processor", lambda: "")
 
 
 @pytest.fixture
@@ -185,3 +189,14 @@ def test_the_readme_gives_the_times_of_the_core_notebooks(course: Project, write
         "**It takes** 10 min with the profile cpu"
         in read_contents(course.notebooks / "01_second.ipynb").cells[0].source
     )
+
+
+def test_times_of_a_slow_processor_are_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, fast = (Machine(cores=2, memory_gb=8.0, tflops={"float32": rate}) for rate in (0.1, 2.0))
+    monkeypatch.delenv(hardware.PATIENT, raising=False)
+    monkeypatch.setattr(hardware, "detect", lambda: slow)
+    assert REAL_KIND_OF_PROCESSOR() == " of a slow processor"
+    monkeypatch.setenv(hardware.PATIENT, "1")
+    assert REAL_KIND_OF_PROCESSOR() == " of a slow processor (nothing shortened)"
+    monkeypatch.setattr(hardware, "detect", lambda: fast)
+    assert REAL_KIND_OF_PROCESSOR() == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from pathlib import Path
@@ -73,6 +74,24 @@ def test_a_json_text_cannot_be_read_in_parts(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text("[]", encoding="utf-8")
     with pytest.raises(CourseError, match="JSON Lines"):
         list(read_blocks(tmp_path / "data.json"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(gzip.compress(b'{"question": 1}'), "compressed with gzip"), (bytes(range(1, 32)) * 40, "not a text file")],
+)
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(CourseError, match=said):
+        next(read_blocks(path))
+
+
+def test_utf_16_is_known_by_its_mark(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("question,answer\nWho?,Zoë\n", encoding="utf-16")
+    rows, rejects = next(read_blocks(path))
+    assert [row.values for row in rows] == [{"question": "Who?", "answer": "Zoë"}] and not rejects
 
 
 def test_another_encoding_is_told(tmp_path: Path) -> None:
