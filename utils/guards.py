@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from utils.checkpoints import MarkCompleteCheckpoints, check_disk, find_checkpoint, list_checkpoints, remove_unmarked
 from utils.distributed import by_first, process_count
@@ -37,6 +37,7 @@ def guarded_training(
     marks whole checkpoints; stops on a loss that is no number, with the batch saved, or that runs away; turns a full
     disk and lack of memory into sentences; and on Ctrl-C or SIGTERM finishes the step, saves and stops. A second Ctrl-C
     stops at once. `recipe` is what the run depends on: checkpoints of another one are not continued. `again` says how.
+    The trainer's log is kept but not printed: a dictionary for every line is no report.
 
     Several processes that train together (see `utils.distributed`) end at once when they are asked to, since they could
     only stop together; they continue from the last checkpoint.
@@ -51,6 +52,7 @@ def guarded_training(
         checkpoint = by_first(lambda: find_checkpoint(checkpoints, recipe))
         by_first(lambda: check_disk(checkpoints, trainer.model, trainer.args.save_total_limit or 1))
         by_first(lambda: check_memory(trainer))
+        trainer.remove_callback(PrinterCallback)
         stop = StopOnRequest()
         for callback in (LossWatch(trainer, folder), MarkCompleteCheckpoints(), stop):
             trainer.add_callback(callback)

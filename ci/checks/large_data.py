@@ -20,7 +20,7 @@ TOWNS = ("Graz", "Porto", "Lyon", "Turku", "Brno", "Ghent", "Split", "Bergen", "
 
 
 def write_rows(path: Path, rows: int) -> Path:
-    """A JSON Lines file of questions and answers, one in fifty a repetition of an earlier one."""
+    """A JSON Lines file of questions and answers, about one in a hundred a repetition of an earlier one."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(rows):
             n = number // 2 if number % 50 == 49 else number
