@@ -45,6 +45,18 @@ class SharedPrefixDPOTrainer(DPOTrainer):
         return SharedPrefixSampler(Dataset.from_dict(prompts), self.args.train_batch_size, self.args.seed)
 
 
+def preference_loss(trainer: DPOTrainer, pairs: Dataset) -> float:
+    """The mean preference loss of pairs, as the model is now: without the part that a loss of type "sft" adds."""
+    weights = trainer.loss_weights
+    trainer.loss_weights = [
+        0.0 if kind == "sft" else weight for kind, weight in zip(trainer.loss_types, weights, strict=True)
+    ]
+    try:
+        return trainer.evaluate(pairs)["eval_loss"]
+    finally:
+        trainer.loss_weights = weights
+
+
 class StopAfter(TrainerCallback):
     """Ends training after so many steps, with the learning rates of a whole run up to there."""
 

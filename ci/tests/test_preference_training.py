@@ -19,6 +19,7 @@ from utils.models import load_model, load_tokenizer
 from utils.preference_training import (
     SharedPrefixDPOTrainer,
     StopAfter,
+    preference_loss,
     preference_trainer_class,
     share_prompt_starts,
 )
@@ -85,10 +86,12 @@ def test_other_calls_go_to_the_model_itself(folder: Path) -> None:
     assert torch.equal(model(input_ids=ids).logits, wanted)
 
 
-def make_trainer(trainer_class: type[DPOTrainer], folder: Path) -> DPOTrainer:
+def make_trainer(trainer_class: type[DPOTrainer], folder: Path, **losses: float) -> DPOTrainer:
     """Two steps of four pairs with an adapter."""
     settings = {"save_strategy": "no", "learning_rate": 1e-2, "per_device_train_batch_size": 4, "logging_steps": 1}
     settings |= {"use_cpu": True, "bf16": False, "report_to": [], "disable_tqdm": True, "num_train_epochs": 1}
+    losses = losses or {"sigmoid": 1.0}
+    settings |= {"loss_type": list(losses), "loss_weights": list(losses.values())}
     return trainer_class(
         model=load_model(str(folder)),
         args=DPOConfig(output_dir=str(folder / "out"), activation_checkpointing=False, seed=1, **settings),
@@ -133,3 +136,13 @@ def test_the_class_suits_the_hardware(folder: Path) -> None:
     model = load_model(str(folder))
     assert preference_trainer_class(Choice("cpu", "float32", "sdpa", {}), model) is SharedPrefixDPOTrainer
     assert preference_trainer_class(Choice("cuda", "float16", "sdpa", {}), model) is DPOTrainer
+
+
+def test_preference_loss_leaves_out_that_of_sft(folder: Path) -> None:
+    trainer = make_trainer(SharedPrefixDPOTrainer, folder, sigmoid=1.0, sft=0.5)
+    pairs = Dataset.from_list(ROWS)
+    assert preference_loss(trainer, pairs) == pytest.approx(math.log(2), abs=1e-4)
+    assert trainer.evaluate(pairs)["eval_loss"] > 1
+    trainer.train()
+    assert preference_loss(trainer, pairs) < math.log(2)
+    assert trainer.loss_weights == [1.0, 0.5]
