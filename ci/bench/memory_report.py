@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def table(result: dict[str, Any]) -> list[dict[str, str]]:
 
 
 def sentences(result: dict[str, Any]) -> list[str]:
-    """Whether the peak still grows after the first steps."""
+    """Whether memory still grows after the first steps: its peak, which one long batch makes, and what is usual."""
     memory = result["memory"]
     steady = [row for row in memory if row[0] >= STEADY_STEP]
     if len(steady) < 2:
@@ -27,8 +28,19 @@ def sentences(result: dict[str, Any]) -> list[str]:
     (first, _, early), (last, _, late) = steady[0], steady[-1]
     return [
         f"The course's trainer had taken at most {early / 1e9:.2f} GB by step {first} and {late / 1e9:.2f} GB by step "
-        f"{last}, {late / early - 1:.1%} more."
+        f"{last}, {late / early - 1:.1%} more. {_usual(memory)}"
     ]
+
+
+def _usual(memory: list[list[int]]) -> str:
+    """What was held at the beginning and at the end, medians over as many steps."""
+    last = memory[-1][0]
+    first = median(held for step, held, _ in memory if step <= STEADY_STEP)
+    end = median(held for step, held, _ in memory if step > last - STEADY_STEP)
+    return (
+        f"Its median was {first / 1e9:.2f} GB in the first {STEADY_STEP} steps and {end / 1e9:.2f} GB in the last "
+        f"{STEADY_STEP} ({end / first - 1:+.1%})."
+    )
 
 
 def figure(result: dict[str, Any]) -> Figure:

@@ -393,7 +393,9 @@ def test_memory_can_be_read_from_the_training_of_the_course(setting: Setting, pr
     assert pretended.ran == []
     assert result["memory"][0] == [10, 3 * 10**9, 3 * 10**9]
     assert result["memory"][-1] == [300, 3 * 10**9, 4 * 10**9]
-    assert "3.00 GB by step 50 and 4.00 GB by step 300, 33.3% more" in report.text("memory", result)
+    text = report.text("memory", result)
+    assert "3.00 GB by step 50 and 4.00 GB by step 300, 33.3% more" in text
+    assert "3.00 GB in the first 50 steps and 3.00 GB in the last 50 (+0.0%)" in text
     with write_stage("mine", "model", parameters={"model": "tiny"}) as entry:
         (entry.folder / "training_log.json").write_text("[]")
     with pytest.raises(memory.NoMemoryLog, match="says nothing of memory"):
