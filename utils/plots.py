@@ -50,6 +50,8 @@ def loss_curves(
 
     `unseen` says what of the validation examples was never trained on.
     """
+    from matplotlib.ticker import LogLocator
+
     figure, (top, bottom) = subplots(2, 1, sharex=True, figsize=(7.0, 4.2), height_ratios=(3, 1))
     training = [(row["step"], row["loss"]) for row in log if "loss" in row]
     validation = [(row["step"], row["eval_loss"]) for row in log if "eval_loss" in row]
@@ -62,6 +64,7 @@ def loss_curves(
     if rates:
         bottom.plot(*zip(*rates, strict=True), color=LEARNING_RATE_COLOUR, linewidth=1.2)
     top.set_yscale("log")
+    top.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     top.yaxis.set_major_formatter("{x:.2g}")
     top.yaxis.set_minor_formatter("")
     top.set(title=title, ylabel=f"loss, {unit}")
