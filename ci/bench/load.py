@@ -11,18 +11,23 @@ ROUNDS = 3
 
 
 def bench_loading(setting: Setting) -> dict[str, Any]:
-    """Load everything in every round. Returns what `runs/bench/load.json` holds: lists of seconds, one a round."""
+    """Load the model and the data in every round, and import the modules in the first.
+
+    Returns what `runs/bench/load.json` holds: lists of seconds, one a round. `first` is the model's first load in a
+    process, when transformers imports what it needs for it, `model` the second.
+    """
     began = circumstances()
     model = str(setting.defaults("03")["model"])
     modules = sorted(path.stem for path in (setting.project.root / "utils").glob("[!_]*.py"))
-    loads: dict[str, list[float]] = {"libraries": [], "model": [], "data": []}
+    loads: dict[str, list[float]] = {"libraries": [], "first": [], "model": [], "data": []}
     imports: dict[str, dict[str, Any]] = {name: {"seconds": [], "without_torch": []} for name in modules}
     for number in range(1, (setting.rounds or ROUNDS) + 1):
         loaded = run_child("ci.bench.load_child", "model", model)
         loads["libraries"].append(loaded["libraries"])
+        loads["first"].append(loaded["first"])
         loads["model"].append(loaded["seconds"])
         loads["data"].append(run_child("ci.bench.load_child", "data")["seconds"])
-        for name, measured in imports.items():
+        for name, measured in imports.items() if number == 1 else ():
             free = run_child("ci.bench.load_child", "import", name)
             blocked = run_child("ci.bench.load_child", "import_without_torch", name)
             measured["seconds"].append(free["seconds"])

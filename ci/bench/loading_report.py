@@ -14,7 +14,9 @@ SHOWN_IMPORTS = 8
 
 def table(result: dict[str, Any]) -> list[dict[str, str]]:
     """A row for each thing that was loaded."""
-    names = {"libraries": "torch and transformers", "model": f"{result['model']} from its cache", "data": "all data"}
+    model = f"{result['model']} from its cache"
+    names = {"libraries": "torch and transformers", "first": f"{model}, with what transformers imports for it"}
+    names |= {"model": f"{model}, again", "data": "all data"}
     rows = [
         {"": names[name], "seconds": Spread.of(seconds).text(".2f"), "without torch, seconds": ""}
         for name, seconds in result["loads"].items()
@@ -31,9 +33,10 @@ def sentences(result: dict[str, Any]) -> list[str]:
     light = light_imports(result)
     slowest, seconds = next(iter(light.items()))
     heavy = [f"`{name}`" for name in result["imports"] if name not in light]
-    model, data = (Spread.of(result["loads"][name]).text(".1f") for name in ("model", "data"))
+    first, model, data = (Spread.of(result["loads"][name]).text(".1f") for name in ("first", "model", "data"))
     return [
-        f"The model loads from its cache in {model} s, all data in {data} s. Of the {len(light)} modules of `utils` "
+        f"The model loads from its cache in {model} s (the first time in a process in {first} s, most of which goes "
+        f"into what transformers imports for it), all data in {data} s. Of the {len(light)} modules of `utils` "
         f"that do without torch, `{slowest}` takes longest to import, {Spread.of(seconds).text('.2f')} s"
         + (f"; {', '.join(heavy)} import it." if heavy else ".")
     ]

@@ -285,7 +285,7 @@ class Pretended:
         rates = {dtype: {ceiling.CUBE: 2e12 if dtype == "bfloat16" else 3e11} for dtype in ceiling.FORMATS}
         return (
             rates
-            | {"dtype": "bfloat16", "libraries": 2.0, "seconds": 1.5, "fault": fault}
+            | {"dtype": "bfloat16", "libraries": 2.0, "first": 2.5, "seconds": 1.5, "fault": fault}
             | {"brings_torch": arguments == ("import", "attention")}
         )
 
