@@ -79,6 +79,7 @@ def test_a_json_text_cannot_be_read_in_parts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [(gzip.compress(b'{"question": 1}'), "compressed with gzip"), (bytes(range(1, 32)) * 40, "not a text file")],
+    ids=["compressed", "binary"],
 )
 def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "rows.jsonl"
