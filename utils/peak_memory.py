@@ -27,7 +27,7 @@ class PeakMemory:
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
-        self.before = self.peak = 0
+        self.before = self.peak = self.latest = 0
         self.stopped = threading.Event()
         self.watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -44,7 +44,7 @@ class PeakMemory:
 
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        self.before = self.peak = held_bytes(self.device)
+        self.before = self.peak = self.latest = held_bytes(self.device)
         if self.device != "cuda":
             self.watcher.start()
         return self
@@ -53,11 +53,11 @@ class PeakMemory:
         if self.device == "cuda":
             import torch
 
-            self.peak = torch.cuda.max_memory_allocated()
+            self.peak = max(self.peak, torch.cuda.max_memory_allocated())
             return
         self.stopped.set()
         self.watcher.join()
-        self.peak = max(self.peak, held_bytes(self.device))
+        self._look()
 
     def of_late(self) -> float:
         """The most that was held since the last call, or the beginning, in GB: all of it, not only what came on top."""
@@ -65,14 +65,20 @@ class PeakMemory:
             import torch
 
             latest = torch.cuda.max_memory_allocated()
+            self.peak = max(self.peak, latest)
             torch.cuda.reset_peak_memory_stats()
             return latest / 1e9
-        latest, self.peak = max(self.peak, held_bytes(self.device)), 0
+        self._look()
+        latest, self.latest = self.latest, 0
         return latest / 1e9
 
     def _watch(self) -> None:
         while not self.stopped.wait(SECONDS_BETWEEN_LOOKS):
-            self.peak = max(self.peak, held_bytes(self.device))
+            self._look()
+
+    def _look(self) -> None:
+        held = held_bytes(self.device)
+        self.peak, self.latest = max(self.peak, held), max(self.latest, held)
 
 
 def held_bytes(device: str) -> int:

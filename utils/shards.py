@@ -319,10 +319,11 @@ def _as_table(tokenised: Sequence[tuple[list[int], int]]) -> pyarrow.Table:
     ids = numpy.fromiter(itertools.chain.from_iterable(ids for ids, _ in tokenised), numpy.int32, count=ends[-1])
     place_in_row = numpy.arange(len(ids)) - starts.repeat(lengths)
     is_read = place_in_row < numpy.array([read for _, read in tokenised]).repeat(lengths)
-    columns = {"input_ids": ids, "labels": numpy.where(is_read, IGNORED, ids)}
+    labels = ids.copy()
+    labels[is_read] = IGNORED
     offsets = numpy.concatenate([[0], ends]).astype(numpy.int32)
     lists = pyarrow.ListArray.from_arrays
-    return pyarrow.table({name: lists(offsets, values.astype(numpy.int32)) for name, values in columns.items()})
+    return pyarrow.table({"input_ids": lists(offsets, ids), "labels": lists(offsets, labels)})
 
 
 def tokenise(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> list[tuple[list[int], int]]:

@@ -11,7 +11,7 @@ ROUNDS = 3
 
 
 def bench_loading(setting: Setting) -> dict[str, Any]:
-    """Load the model and the data in every round, and import the modules in the first.
+    """Load the model and the data in every round, then import each module once.
 
     Returns what `runs/bench/load.json` holds: lists of seconds, one a round. `first` is the model's first load in a
     process, when transformers imports what it needs for it, `model` the second.
@@ -27,12 +27,12 @@ def bench_loading(setting: Setting) -> dict[str, Any]:
         loads["first"].append(loaded["first"])
         loads["model"].append(loaded["seconds"])
         loads["data"].append(run_child("ci.bench.load_child", "data")["seconds"])
-        for name, measured in imports.items() if number == 1 else ():
-            free = run_child("ci.bench.load_child", "import", name)
-            blocked = run_child("ci.bench.load_child", "import_without_torch", name)
-            measured["seconds"].append(free["seconds"])
-            measured["without_torch"].append(blocked["seconds"])
-            measured["brings_torch"] = free["brings_torch"]
-            measured["fault_without_torch"] = blocked["fault"]
         print(f"  round {number}  model {loads['model'][-1]:.1f} s, data {loads['data'][-1]:.1f} s", flush=True)
+    for name, measured in imports.items():
+        free = run_child("ci.bench.load_child", "import", name)
+        blocked = run_child("ci.bench.load_child", "import_without_torch", name)
+        measured["seconds"].append(free["seconds"])
+        measured["without_torch"].append(blocked["seconds"])
+        measured["brings_torch"] = free["brings_torch"]
+        measured["fault_without_torch"] = blocked["fault"]
     return began | {"model": model, "loads": loads, "imports": imports}
