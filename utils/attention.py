@@ -78,7 +78,7 @@ def tree_attention(
 
 @contextlib.contextmanager
 def shared_attention(model: PreTrainedModel) -> Iterator[None]:
-    """While it lasts, the model takes an argument `trees` or `prefix` and attends accordingly."""
+    """While it lasts, the model takes an argument `trees` or `prefixes` and attends accordingly."""
     config = model.config.get_text_config()
     usual = config._attn_implementation
     config._attn_implementation = NAME
@@ -148,6 +148,21 @@ def prefix_attention(
     return (own_weights @ value + from_start).reshape(rows, heads, new, width)
 
 
+def prefixes_attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    visible: torch.Tensor,
+    prefixes: Sequence[tuple[int, tuple[torch.Tensor, torch.Tensor]]],
+    scaling: float,
+) -> torch.Tensor:
+    """`prefix_attention` of a batch whose rows have several starts: how many rows, and their start, in row order."""
+    counts = [count for count, _ in prefixes]
+    parts = zip(*(whole.split(counts) for whole in (query, key, value, visible)), strict=True)
+    starts = (start for _, start in prefixes)
+    return torch.cat([prefix_attention(*part, start, scaling) for part, start in zip(parts, starts, strict=True)])
+
+
 def has_full_attention(model: PreTrainedModel) -> bool:
     """True if every layer sees all earlier tokens, which the functions of this module assume."""
     config = model.config.get_text_config()
@@ -168,17 +183,18 @@ def _forward(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     trees: Sequence[Tree] | None = None,
-    prefix: Prefix | None = None,
+    prefixes: Sequence[tuple[int, Prefix]] = (),
     **arguments: object,
 ) -> tuple[torch.Tensor, None]:
-    """The function that transformers calls. Without `trees` and `prefix` it is PyTorch's own attention."""
-    if prefix:
-        start = prefix[module.layer_idx]
-        output = prefix_attention(query, key, value, attention_mask, start, scaling or query.shape[-1] ** -0.5)
+    """The function that transformers calls. Without `trees` and `prefixes` it is PyTorch's own attention."""
+    scale = scaling or query.shape[-1] ** -0.5
+    if any(prefix for _, prefix in prefixes):
+        starts = [(count, prefix[module.layer_idx]) for count, prefix in prefixes]
+        output = prefixes_attention(query, key, value, attention_mask, starts, scale)
         return output.transpose(1, 2).contiguous(), None
     if trees is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **arguments)
-    output = tree_attention(query, key, value, trees, scaling or query.shape[-1] ** -0.5)
+    output = tree_attention(query, key, value, trees, scale)
     return output.transpose(1, 2).contiguous(), None
 
 

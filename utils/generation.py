@@ -1,12 +1,15 @@
 """Answers from a model: greedy, or drawn (`utils.sampling`), in batches, the shared start of prompts computed once.
 
 Prompts about one database start with the same instruction and schema. That start is read once; its keys and values
-serve the whole batch at every step (see `utils.attention`), and rows whose answer has ended leave the batch.
+serve all rows about this database at every step (see `utils.attention`). Prompts about several databases share a batch,
+as a step takes about as long for many rows as for few, and rows whose answer has ended leave it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from utils.allocator import return_freed_memory
@@ -23,7 +26,15 @@ if TYPE_CHECKING:
     Rescore = Callable[[torch.Tensor], torch.Tensor]
 
 CANDIDATES = 2000
-FEWEST_ALIKE = 4  # prompts for which reading their shared start once pays more than one larger batch
+FEWEST_ALIKE = 4  # prompts for which reading their shared start once pays
+
+
+@dataclass(frozen=True)
+class Part:
+    """Sequences of a batch that start alike: their indices and the tokens that all of them begin with."""
+
+    indices: list[int]
+    start: tuple[int, ...]
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
@@ -85,31 +96,54 @@ def generate_ids(
     done = 0
     was_training = model.training
     model.eval()
-    decode = _decode_together if has_full_attention(model) else _decode_with_generate
-    if constraints is not None and decode is _decode_with_generate:
+    together = has_full_attention(model)
+    if constraints is not None and not together:
         raise ValueError("This model's attention has a sliding window: generate without constraints.")
+    prefixes: dict[tuple[int, ...], Prefix] = {}
     with torch.inference_mode():
-        for group in _worthwhile_groups(list(sequences)):
-            shared = shared_start_length([sequences[i] for i in group])
-            prefix = _read_prefix(model, sequences[group[0]][:shared]) if decode is _decode_together else None
-            ordered = sorted(group, key=lambda i: len(sequences[i]))
-            for start in range(0, len(ordered), batch_size):
-                batch = ordered[start : start + batch_size]
-                rules = [constraints[i] for i in batch] if constraints else None
-                read = [sequences[i] for i in batch]
-                written = decode(model, tokenizer, read, shared, prefix, max_new_tokens, rules, rescore)
-                for index, ids in zip(batch, written, strict=True):
-                    continued[index] = ids
-                done += len(batch)
-                return_freed_memory()  # each batch has shapes of its own
-                if on_progress:
-                    on_progress(done, len(sequences))
+        for parts in _batches(sequences, batch_size):
+            batch = [index for part in parts for index in part.indices]
+            read = [sequences[index] for index in batch]
+            if together:
+                # Those of the batch before are not needed again, but for the group that it began.
+                prefixes = {part.start: prefixes.get(part.start) or _read_prefix(model, part.start) for part in parts}
+                rules = [constraints[index] for index in batch] if constraints else None
+                starts = [part.start for part in parts for _ in part.indices]
+                written = _decode_together(model, tokenizer, read, starts, prefixes, max_new_tokens, rules, rescore)
+            else:
+                written = _decode_with_generate(model, tokenizer, read, max_new_tokens, rescore)
+            for index, ids in zip(batch, written, strict=True):
+                continued[index] = ids
+            done += len(batch)
+            return_freed_memory()  # each batch has shapes of its own
+            if on_progress:
+                on_progress(done, len(sequences))
     model.train(was_training)
     return continued
 
 
-def _worthwhile_groups(sequences: list[list[int]]) -> list[list[int]]:
-    """Indices of sequences that start alike, group by group; those with few of their kind make one more group."""
+def _batches(sequences: Sequence[list[int]], batch_size: int) -> Iterator[list[Part]]:
+    """Batches of at most `batch_size` sequences. Those of no group have batches of their own, being much longer
+    without their start than the others."""
+    groups, rest = _worthwhile_groups(list(sequences))
+    for mixed in (groups, [rest]):
+        starts = [_shared_start([sequences[i] for i in group]) for group in mixed]
+        ordered = [
+            (start, index)
+            for start, group in zip(starts, mixed, strict=True)
+            for index in sorted(group, key=lambda i: len(sequences[i]))
+        ]
+        for first in range(0, len(ordered), batch_size):
+            batch = groupby(ordered[first : first + batch_size], key=lambda pair: pair[0])
+            yield [Part([index for _, index in members], start) for start, members in batch]
+
+
+def _shared_start(sequences: list[list[int]]) -> tuple[int, ...]:
+    return tuple(sequences[0][: shared_start_length(sequences)]) if sequences else ()
+
+
+def _worthwhile_groups(sequences: list[list[int]]) -> tuple[list[list[int]], list[int]]:
+    """Indices of sequences that start alike, group by group, and those with few of their kind."""
     places: dict[tuple[int, ...], list[int]] = {}
     for index, sequence in enumerate(sequences):
         places.setdefault(tuple(sequence), []).append(index)
@@ -117,17 +151,16 @@ def _worthwhile_groups(sequences: list[list[int]]) -> list[list[int]]:
     copies = list(places.values())
     groups = [[index for place in group for index in copies[place]] for group in group_by_prefix(list(places))]
     large = [group for group in groups if len(group) >= FEWEST_ALIKE]
-    loose = [index for group in groups if len(group) < FEWEST_ALIKE for index in group]
-    return [*large, loose] if loose else large
+    return large, [index for group in groups if len(group) < FEWEST_ALIKE for index in group]
 
 
-def _read_prefix(model: PreTrainedModel, prefix: list[int]) -> Prefix | None:
+def _read_prefix(model: PreTrainedModel, start: tuple[int, ...]) -> Prefix:
     """Keys and values of the shared start in every layer, each of shape (key heads, shared, width)."""
     import torch
 
-    if not prefix:
-        return None
-    ids = torch.tensor([prefix], device=model.device)
+    if not start:
+        return []
+    ids = torch.tensor([start], device=model.device)
     cache = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
     return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
 
@@ -136,15 +169,16 @@ def _decode_together(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     sequences: list[list[int]],
-    shared: int,
-    prefix: Prefix | None,
+    starts: list[tuple[int, ...]],
+    prefixes: dict[tuple[int, ...], Prefix],
     max_new_tokens: int,
     constraints: list[SchemaConstraint] | None,
     rescore: Rescore | None,
 ) -> list[list[int]]:
-    """New token ids for sequences that share their first `shared` tokens, whose keys and values are in `prefix`.
+    """New token ids for sequences that begin with `starts`, whose keys and values are in `prefixes`.
 
-    Sequences that are the same, of which several answers are drawn, are read once.
+    Sequences with the same start are neighbours. Those that are the same, of which several answers are drawn, are read
+    once.
     """
     import torch
     from transformers import DynamicCache
@@ -153,7 +187,10 @@ def _decode_together(
 
     distinct = {sequence: place for place, sequence in enumerate(dict.fromkeys(map(tuple, sequences)))}
     copies = torch.tensor([distinct[tuple(sequence)] for sequence in sequences], device=model.device)
-    ids, mask = _pad_left([list(sequence[shared:]) for sequence in distinct], tokenizer.pad_token_id, model.device)
+    begun = dict(zip(map(tuple, sequences), starts, strict=True))
+    own = [list(sequence[len(begun[sequence]) :]) for sequence in distinct]
+    ids, mask = _pad_left(own, tokenizer.pad_token_id, model.device)
+    shared = torch.tensor([[len(begun[sequence])] for sequence in distinct], device=model.device)
     positions = (shared + mask.cumsum(-1) - 1).clamp(min=0)
     ends = torch.tensor(sorted(_end_tokens(model, tokenizer)), device=model.device)
     length = ids.shape[1]
@@ -163,6 +200,7 @@ def _decode_together(
     cache = DynamicCache(config=model.config)
     answers: list[list[int]] = [[] for _ in sequences]
     alive = list(range(len(sequences)))
+    rows = [begun[sequence] for sequence in distinct]  # the start of each row
     with shared_attention(model):
         for step in range(max_new_tokens):
             logits = model(
@@ -172,11 +210,13 @@ def _decode_together(
                 past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=1,
-                prefix=prefix or (),
+                prefixes=[(len(list(same)), prefixes[start]) for start, same in groupby(rows)],
             ).logits[:, -1]
             if step == 0 and len(distinct) < len(sequences):
                 cache.batch_select_indices(copies)
                 logits, positions, mask = logits[copies], positions[copies], mask[copies]
+            if step == 0:
+                rows = starts
             logits = rescore(logits) if rescore else logits
             chosen = logits.argmax(-1)
             if constraints:
@@ -192,6 +232,7 @@ def _decode_together(
                 kept = going.nonzero().squeeze(-1)
                 cache.batch_select_indices(kept)
                 alive = [alive[i] for i in kept.tolist()]
+                rows = [starts[row] for row in alive]
                 chosen, positions, mask = chosen[kept], positions[kept], mask[kept]
             ids = chosen[:, None]
             positions = positions[:, -1:] + 1
@@ -204,10 +245,7 @@ def _decode_with_generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     sequences: list[list[int]],
-    shared: int,
-    prefix: Prefix | None,
     max_new_tokens: int,
-    constraints: list[SchemaConstraint] | None,
     rescore: Rescore | None,
 ) -> list[list[int]]:
     """The same through `model.generate`, for models with other kinds of attention."""

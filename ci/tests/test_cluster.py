@@ -81,8 +81,8 @@ def test_slurm_script(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         validator("sbatch").validate(options | {"gpu-per-node": "8"})
     assert text.rindex("#SBATCH") < text.index("set -euo"), "sbatch stops reading options at the first command"
-    # The script run with stand-ins for Slurm's commands: what reaches torchrun.
-    for name, body in {"srun": 'shift; printf "%s\\n" "$@"', "scontrol": "echo node7; echo node8"}.items():
+    # The script run with stand-ins for Slurm's commands: what reaches torchrun. More names than a pipe holds.
+    for name, body in {"srun": 'shift; printf "%s\\n" "$@"', "scontrol": "seq -f node%g 7 20000"}.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     variables = {"SLURM_JOB_NODELIST": "node[7-8]", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_ID": "5"}

@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from utils.generation import _worthwhile_groups, generate_answers, render
+from utils.generation import _batches, _worthwhile_groups, generate_answers, render
 
 torch.set_num_threads(1)
 VOCABULARY = 64
@@ -81,7 +81,7 @@ def one_by_one(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prom
 
 
 @pytest.mark.parametrize("batch_size", [2, 24])
-@pytest.mark.parametrize("groups", [(5, 1, 3), (1,), (1, 1), (7,)], ids=str)
+@pytest.mark.parametrize("groups", [(5, 1, 3), (5, 4, 6, 2), (1,), (1, 1), (7,)], ids=str)
 def test_answers_are_those_of_one_prompt_at_a_time(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, groups: tuple[int, ...], batch_size: int
 ) -> None:
@@ -157,6 +157,18 @@ def test_mode_and_weights_stay_as_they_were(
 def test_copies_stay_in_one_batch_with_others_of_their_start(tokenizer: PreTrainedTokenizerFast) -> None:
     prompts = make_prompts(3, 4)
     sequences = [render(tokenizer, prompt) for prompt in prompts for _ in range(5)]
-    groups = _worthwhile_groups(sequences)
+    groups, rest = _worthwhile_groups(sequences)
     assert sorted(len(group) for group in groups) == [15, 20]
     assert sorted(index for group in groups for index in group) == list(range(35))
+    assert rest == []
+
+
+def test_groups_fill_batches_together_and_keep_their_starts(tokenizer: PreTrainedTokenizerFast) -> None:
+    sequences = [render(tokenizer, prompt) for prompt in make_prompts(5, 6, 1, 4)]
+    batches = list(_batches(sequences, 8))
+    assert [sum(len(part.indices) for part in parts) for parts in batches] == [8, 7, 1]
+    assert sorted(index for parts in batches for part in parts for index in part.indices) == list(range(16))
+    for part in (part for parts in batches[:2] for part in parts):
+        assert len(part.start) >= 15, "the schema's words and the end of its message"
+        assert all(tuple(sequences[i][: len(part.start)]) == part.start for i in part.indices)
+    assert len({part.start for parts in batches[:2] for part in parts}) == 3
