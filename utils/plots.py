@@ -42,13 +42,13 @@ def save(figure: Figure, path: Path) -> Path:
 
 def loss_curves(
     log: Sequence[dict[str, float]],
-    title: str = "Loss while training",
+    title: str = "",
     unit: str = "nats per token",
     unseen: str = "databases",
 ) -> Figure:
     """Training and validation loss, with the learning rate below, from `trainer.state.log_history`.
 
-    `unseen` says what of the validation examples was never trained on.
+    `unseen` says what of the validation examples was never trained on. Without a `title` it says how far the loss went.
     """
     from matplotlib.ticker import LogLocator
 
@@ -67,10 +67,19 @@ def loss_curves(
     top.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     top.yaxis.set_major_formatter("{x:.2g}")
     top.yaxis.set_minor_formatter("")
-    top.set(title=title, ylabel=f"loss, {unit}")
+    top.set(title=title or _how_far(training, validation), ylabel=f"loss, {unit}")
     top.legend()
     bottom.set(xlabel="optimizer step", ylabel="learning rate")
     return figure
+
+
+def _how_far(training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> str:
+    """The change of the loss between its first and its last point, of the validation loss where there is one."""
+    name, points = ("Validation", validation) if len(validation) > 1 else ("Training", training)
+    if len(points) < 2:
+        return "Loss while training"
+    first, last = points[0][1], points[-1][1]
+    return f"{name} loss {'fell' if last < first else 'did not fall:'} from {first:.3g} to {last:.3g}"
 
 
 def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
@@ -79,7 +88,9 @@ def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
     for (name, values), colour in zip(lengths.items(), (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
         axes.hist(values, bins=40, alpha=0.75, label=name, color=colour)
     axes.axvline(limit, color="black", linestyle=":", linewidth=1, label=f"max_length = {limit}")
-    axes.set(title="How long the examples are", xlabel="tokens", ylabel="examples")
+    longest = max(max(values, default=0) for values in lengths.values())
+    title = f"The longest has {longest:,} tokens: {'all fit' if longest <= limit else 'not all fit'}"
+    axes.set(title=title, xlabel="tokens", ylabel="examples")
     axes.legend()
     return figure
 
@@ -118,7 +129,8 @@ def error_bars(kinds: dict[str, int], total: int) -> Figure:
     axes.barh(names, [100 * kinds[name] / total for name in names], color=TUNED_COLOUR)
     for name in names:
         axes.annotate(f" {kinds[name]}", (100 * kinds[name] / total, name), va="center", fontsize=9)
-    axes.set(title="What still goes wrong", xlabel="% of questions")
+    worst = max(kinds, key=kinds.__getitem__, default=None)
+    axes.set(title=f"The most frequent error: {worst}" if worst else "No errors", xlabel="% of questions")
     return figure
 
 
@@ -129,7 +141,9 @@ def parameter_bars(counts: dict[str, int]) -> Figure:
     axes.barh(names, [counts[name] / 1e6 for name in names], color=BASE_COLOUR)
     for name in names:
         axes.annotate(f" {counts[name] / 1e6:.1f}", (counts[name] / 1e6, name), va="center", fontsize=9)
-    axes.set(title="Where the parameters are", xlabel="millions")
+    largest = max(counts, key=counts.__getitem__)
+    title = f"{100 * counts[largest] / sum(counts.values()):.0f}% of the parameters: {largest}"
+    axes.set(title=title, xlabel="millions")
     return figure
 
 

@@ -24,7 +24,8 @@ def right_draws(counts: Sequence[int], draws: int) -> Figure:
     bars = axes.bar(places, [found[place] for place in places], color=colours)
     axes.bar_label(bars, fontsize=9)
     axes.set_xticks(places)
-    axes.set(title="Right among the samples", xlabel=f"right queries among {draws}", ylabel="questions")
+    mixed = sum(found[place] for place in range(1, draws))
+    axes.set(title=f"{mixed} of {len(counts)} questions have right and wrong samples", xlabel=f"right queries among {draws}", ylabel="questions")
     return figure
 
 
@@ -36,7 +37,7 @@ def loss_by_margin(betas: Sequence[float]) -> Figure:
         axes.plot(margins, [dpo_loss(beta * m) for m in margins], color=colour, linewidth=1.5, label=f"beta = {beta:g}")
     axes.plot(0, math.log(2), "o", color="black")
     axes.annotate("  start: log 2", (0, math.log(2)), va="bottom", fontsize=9)
-    axes.set(title="The loss of a pair", xlabel="margin, nats", ylabel="loss", ylim=(0, 4))
+    axes.set(title="The larger beta, the smaller the margin that suffices", xlabel="margin, nats", ylabel="loss", ylim=(0, 4))
     axes.legend()
     return figure
 
@@ -53,7 +54,9 @@ def margins_by_step(logs: Mapping[str, tuple[Sequence[dict[str, float]], float]]
         steps, margins = [row["step"] for row in log], [row["rewards/margins"] / beta for row in log]
         axes.plot(steps, margins, color=colour, linewidth=1.2, marker=".", label=name)
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.set(title="The margin of two losses", xlabel="optimizer step", ylabel="margin, nats")
+    ends = {name: log[-1]["rewards/margins"] / beta for name, (log, beta) in logs.items()}
+    title = "Margin at the end: " + ", ".join(f"{name} {margin:.2g}" for name, margin in ends.items()) + " nats"
+    axes.set(title=title, xlabel="optimizer step", ylabel="margin, nats")
     axes.legend()
     return figure
 
@@ -75,6 +78,7 @@ def reward_curves(log: Sequence[dict[str, float]]) -> Figure:
         axes.set(xlabel="optimizer step", ylabel=name)
     panels[0].axhline(0, color="black", linewidth=0.6)
     panels[0].legend()
-    panels[0].set(title="Training on pairs")
+    margins = [row["rewards/margins"] for row in rows]
+    panels[0].set(title=f"The margin went from {margins[0]:.2g} to {margins[-1]:.2g}")
     panels[2].set(ylim=(-0.05, 1.05))
     return figure

@@ -76,6 +76,24 @@ def test_loss_curves_show_what_the_log_holds() -> None:
     assert top.get_yscale() == "log"
 
 
+@pytest.mark.parametrize(
+    ("figure", "title"),
+    [
+        (lambda: loss_curves([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 0.5}]), "Training loss fell from 2 to 0.5"),
+        (
+            lambda: loss_curves([{"step": n, "loss": 1.0, "eval_loss": 1.0 + n} for n in (0, 4)]),
+            "Validation loss did not fall: from 1 to 5",
+        ),
+        (lambda: length_histogram({"prompt": [9], "answer": [70]}, 64), "The longest has 70 tokens: not all fit"),
+        (lambda: error_bars({"seldom": 3, "often": 30}, 300), "The most frequent error: often"),
+        (lambda: parameter_bars({"embeddings": 1, "MLP": 3}), "75% of the parameters: MLP"),
+    ],
+    ids=["loss", "loss that rises", "lengths", "errors", "parameters"],
+)
+def test_title_states_what_the_figure_shows(figure: Callable[[], Figure], title: str) -> None:
+    assert figure().axes[0].get_title(loc="left") == title
+
+
 @pytest.mark.parametrize("log", [[], [{"step": 3, "train_runtime": 1.0}]], ids=["empty", "without losses"])
 def test_log_without_losses_can_be_drawn(log: list[dict], tmp_path: Path) -> None:
     with warnings.catch_warnings():

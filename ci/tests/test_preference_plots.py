@@ -39,6 +39,7 @@ def test_a_curve_for_each_beta() -> None:
 def test_questions_by_right_draws() -> None:
     axes = right_draws([0, 0, 2, 3], 3).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [2, 0, 1, 1]
+    assert axes.get_title(loc="left") == "1 of 4 questions have right and wrong samples"
 
 
 def test_rewards_by_step() -> None:
@@ -46,9 +47,11 @@ def test_rewards_by_step() -> None:
     assert list(left.lines[1].get_ydata()) == pytest.approx([-0.2, -0.4, -0.6])
     assert list(middle.lines[0].get_ydata()) == pytest.approx([0.3, 0.6, 0.9])
     assert list(right.lines[0].get_ydata()) == [0.5, 0.5, 0.5]
+    assert left.get_title(loc="left") == "The margin went from 0.3 to 0.9"
 
 
 def test_margins_are_in_nats() -> None:
     axes = margins_by_step({"DPO": (LOG, 0.1), "IPO": (LOG[:2], 1.0)}).axes[0]
     assert list(axes.lines[0].get_ydata()) == pytest.approx([3, 6, 9])
     assert list(axes.lines[1].get_ydata()) == pytest.approx([0.3, 0.6])
+    assert axes.get_title(loc="left") == "Margin at the end: DPO 9, IPO 0.6 nats"
