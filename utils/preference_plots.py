@@ -25,7 +25,8 @@ def right_draws(counts: Sequence[int], draws: int) -> Figure:
     axes.bar_label(bars, fontsize=9)
     axes.set_xticks(places)
     mixed = sum(found[place] for place in range(1, draws))
-    axes.set(title=f"{mixed} of {len(counts)} questions have right and wrong samples", xlabel=f"right queries among {draws}", ylabel="questions")
+    title = f"{mixed} of {len(counts)} questions have right and wrong samples"
+    axes.set(title=title, xlabel=f"right queries among {draws}", ylabel="questions")
     return figure
 
 
@@ -37,7 +38,8 @@ def loss_by_margin(betas: Sequence[float]) -> Figure:
         axes.plot(margins, [dpo_loss(beta * m) for m in margins], color=colour, linewidth=1.5, label=f"beta = {beta:g}")
     axes.plot(0, math.log(2), "o", color="black")
     axes.annotate("  start: log 2", (0, math.log(2)), va="bottom", fontsize=9)
-    axes.set(title="The larger beta, the smaller the margin that suffices", xlabel="margin, nats", ylabel="loss", ylim=(0, 4))
+    title = "The larger beta, the smaller the margin that suffices"
+    axes.set(title=title, xlabel="margin, nats", ylabel="loss", ylim=(0, 4))
     axes.legend()
     return figure
 
