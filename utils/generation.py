@@ -17,7 +17,7 @@ from utils.prefixes import group_by_prefix, shared_start_length
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
     from utils.attention import Prefix
     from utils.constraints import SchemaConstraint
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = 2000
 FEWEST_ALIKE = 4  # prompts for which reading their shared start once pays
+READ_TOGETHER = 24  # prompts
 
 
 @dataclass(frozen=True)
@@ -177,46 +178,19 @@ def _decode_together(
 ) -> list[list[int]]:
     """New token ids for sequences that begin with `starts`, whose keys and values are in `prefixes`.
 
-    Sequences with the same start are neighbours. Those that are the same, of which several answers are drawn, are read
-    once.
+    Sequences with the same start are neighbours.
     """
     import torch
-    from transformers import DynamicCache
 
     from utils.attention import shared_attention
 
-    distinct = {sequence: place for place, sequence in enumerate(dict.fromkeys(map(tuple, sequences)))}
-    copies = torch.tensor([distinct[tuple(sequence)] for sequence in sequences], device=model.device)
-    begun = dict(zip(map(tuple, sequences), starts, strict=True))
-    own = [list(sequence[len(begun[sequence]) :]) for sequence in distinct]
-    ids, mask = _pad_left(own, tokenizer.pad_token_id, model.device)
-    shared = torch.tensor([[len(begun[sequence])] for sequence in distinct], device=model.device)
-    positions = (shared + mask.cumsum(-1) - 1).clamp(min=0)
     ends = torch.tensor(sorted(_end_tokens(model, tokenizer)), device=model.device)
-    length = ids.shape[1]
-    # A padding position sees itself, so that no row of the softmax is empty.
-    visible = torch.ones(length, length, dtype=torch.bool, device=model.device).tril()[None] & mask[:, None, :].bool()
-    visible = (visible | torch.eye(length, dtype=torch.bool, device=model.device))[:, None]
-    cache = DynamicCache(config=model.config)
     answers: list[list[int]] = [[] for _ in sequences]
     alive = list(range(len(sequences)))
-    rows = [begun[sequence] for sequence in distinct]  # the start of each row
     with shared_attention(model):
-        for step in range(max_new_tokens):
-            logits = model(
-                input_ids=ids,
-                attention_mask=visible,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-                prefixes=[(len(list(same)), prefixes[start]) for start, same in groupby(rows)],
-            ).logits[:, -1]
-            if step == 0 and len(distinct) < len(sequences):
-                cache.batch_select_indices(copies)
-                logits, positions, mask = logits[copies], positions[copies], mask[copies]
-            if step == 0:
-                rows = starts
+        cache, logits, mask = _read_prompts(model, sequences, starts, prefixes, tokenizer.pad_token_id)
+        positions = torch.tensor([[len(sequence)] for sequence in sequences], device=model.device)
+        for left in reversed(range(max_new_tokens)):
             logits = rescore(logits) if rescore else logits
             chosen = logits.argmax(-1)
             if constraints:
@@ -226,19 +200,100 @@ def _decode_together(
             for row, token, goes_on in zip(alive, chosen.tolist(), going.tolist(), strict=True):
                 if goes_on:
                     answers[row].append(token)
-            if not going.any():
+            if not left or not going.any():
                 break
             if not going.all():
                 kept = going.nonzero().squeeze(-1)
                 cache.batch_select_indices(kept)
                 alive = [alive[i] for i in kept.tolist()]
-                rows = [starts[row] for row in alive]
                 chosen, positions, mask = chosen[kept], positions[kept], mask[kept]
-            ids = chosen[:, None]
-            positions = positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=-1)
-            visible = mask[:, None, None, :].bool()
+            logits = model(
+                input_ids=chosen[:, None],
+                attention_mask=mask[:, None, None, :],
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                prefixes=_by_rows([starts[row] for row in alive], prefixes),
+            ).logits[:, -1]
+            positions = positions + 1
     return answers
+
+
+def _read_prompts(
+    model: PreTrainedModel,
+    sequences: list[list[int]],
+    starts: list[tuple[int, ...]],
+    prefixes: dict[tuple[int, ...], Prefix],
+    pad: int,
+) -> tuple[DynamicCache, torch.Tensor, torch.Tensor]:
+    """What follows the start of each sequence is read: its keys and values, the scores of the next token, and the mask
+    of shape (sequences, longest) that is false where the row is padding.
+
+    Sequences that are the same, of which several answers are drawn, are read once; and few at a time, of about the
+    same length, as padding is computed too.
+    """
+    import torch
+    from transformers import DynamicCache
+
+    distinct = list({tuple(sequence): start for sequence, start in zip(sequences, starts, strict=True)}.items())
+    by_length = sorted(distinct, key=lambda pair: len(pair[0]) - len(pair[1]))
+    caches, scores, masks = [], [], []
+    order: list[tuple[int, ...]] = []
+    for first in range(0, len(by_length), READ_TOGETHER):
+        few = sorted(by_length[first : first + READ_TOGETHER], key=lambda pair: pair[1])
+        ids, mask = _pad_left([list(ids[len(start) :]) for ids, start in few], pad, model.device)
+        length = ids.shape[1]
+        # A padding position sees itself, so that no row of the softmax is empty.
+        itself = torch.eye(length, dtype=torch.bool, device=model.device)
+        visible = (torch.ones_like(itself).tril() & mask[:, None, :]) | itself
+        cache = DynamicCache(config=model.config)
+        shared = torch.tensor([[len(start)] for _, start in few], device=model.device)
+        output = model(
+            input_ids=ids,
+            attention_mask=visible[:, None],
+            position_ids=(shared + mask.cumsum(-1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            prefixes=_by_rows([start for _, start in few], prefixes),
+        )
+        caches.append(cache)
+        scores.append(output.logits[:, -1])
+        masks.append(mask)
+        order += [ids for ids, _ in few]
+    place = {ids: number for number, ids in enumerate(order)}
+    rows = torch.tensor([place[tuple(sequence)] for sequence in sequences], device=model.device)
+    longest = max(mask.shape[1] for mask in masks)
+    mask = torch.cat([_wider(mask, longest, 1) for mask in masks])
+    return _join(model, caches, longest, rows), torch.cat(scores)[rows], mask[rows]
+
+
+def _join(model: PreTrainedModel, caches: list[DynamicCache], longest: int, rows: torch.Tensor) -> DynamicCache:
+    """One cache of the `rows` of several, filled up on the left to the length `longest`."""
+    import torch
+    from transformers import DynamicCache
+
+    joined = DynamicCache(config=model.config)
+    for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
+        keys = torch.cat([_wider(layer.keys, longest, 2) for layer in layers])[rows]
+        values = torch.cat([_wider(layer.values, longest, 2) for layer in layers])[rows]
+        joined.update(keys, values, number)
+    return joined
+
+
+def _wider(tensor: torch.Tensor, length: int, dimension: int) -> torch.Tensor:
+    """The tensor with zeros before it along a dimension, which has then the given length."""
+    import torch
+
+    missing = length - tensor.shape[dimension]
+    shape = [*tensor.shape[:dimension], missing, *tensor.shape[dimension + 1 :]]
+    return torch.cat([tensor.new_zeros(shape), tensor], dim=dimension)
+
+
+def _by_rows(starts: list[tuple[int, ...]], prefixes: dict[tuple[int, ...], Prefix]) -> list[tuple[int, Prefix]]:
+    """How many rows have the same start one after another, and what was computed for it."""
+    return [(len(list(rows)), prefixes[start]) for start, rows in groupby(starts)]
 
 
 def _decode_with_generate(
@@ -284,12 +339,12 @@ def _choose_allowed(
 
 
 def _pad_left(sequences: list[list[int]], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and mask of shape (sequences, longest), all sequences ending together."""
+    """Token ids and mask of shape (sequences, longest), all sequences ending together; the mask is false at padding."""
     import torch
 
     longest = max(map(len, sequences))
     ids = [[pad] * (longest - len(sequence)) + sequence for sequence in sequences]
-    mask = [[0] * (longest - len(sequence)) + [1] * len(sequence) for sequence in sequences]
+    mask = [[False] * (longest - len(sequence)) + [True] * len(sequence) for sequence in sequences]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
