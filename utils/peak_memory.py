@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from typing import Any
 
 from utils.allocator import return_freed_memory
@@ -29,7 +30,8 @@ class PeakMemory:
         self.device = device
         self.before = self.peak = self.latest = 0
         self.stopped = threading.Event()
-        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        # The thread does not keep what it watches for: where a block is never left, it ends with this object.
+        self.watcher = threading.Thread(target=_watch, args=(weakref.ref(self), self.stopped), daemon=True)
 
     @property
     def gigabytes(self) -> float:
@@ -72,13 +74,19 @@ class PeakMemory:
         latest, self.latest = self.latest, 0
         return latest / 1e9
 
-    def _watch(self) -> None:
-        while not self.stopped.wait(SECONDS_BETWEEN_LOOKS):
-            self._look()
-
     def _look(self) -> None:
         held = held_bytes(self.device)
         self.peak, self.latest = max(self.peak, held), max(self.latest, held)
+
+
+def _watch(memory: weakref.ref[PeakMemory], stopped: threading.Event) -> None:
+    """Look at the memory until told to stop, or until nobody wants to know."""
+    while not stopped.wait(SECONDS_BETWEEN_LOOKS):
+        watched = memory()
+        if watched is None:
+            return
+        watched._look()
+        del watched
 
 
 def held_bytes(device: str) -> int:

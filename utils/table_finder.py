@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import Module, Parameter
 
-from utils.encoders import mean_vectors, sentence_vectors
+from utils.encoders import LONGEST_TEXT, mean_vectors, sentence_vectors
 from utils.table_pairs import TablePair
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class PairCollator:
     """Makes a batch of groups of pairs, in which every question and every table is read once."""
 
     tokenizer: PreTrainedTokenizerBase
-    max_length: int
+    max_length: int = LONGEST_TEXT
 
     def __call__(self, groups: Sequence[Sequence[TablePair]]) -> dict[str, BatchEncoding | torch.Tensor]:
         pairs = [pair for group in groups for pair in group]

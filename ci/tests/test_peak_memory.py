@@ -37,6 +37,16 @@ def test_watching_ends_with_the_block_and_on_an_error() -> None:
     assert not memory.watcher.is_alive()
 
 
+def test_watching_ends_with_a_training_that_breaks() -> None:
+    log = MemoryLog()
+    log.on_train_begin(SimpleNamespace(device=torch.device("cpu")), None, None)
+    watcher = log.memory.watcher
+    assert watcher.is_alive()
+    del log
+    watcher.join(timeout=10)
+    assert not watcher.is_alive()
+
+
 def test_gpu_is_asked_for_its_own_count(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: asked.append("empty"))
