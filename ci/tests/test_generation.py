@@ -121,6 +121,28 @@ def test_other_kinds_of_attention_are_answered_too(
     assert found == one_by_one(model, tokenizer, prompts)
 
 
+class OddWords:
+    """Allows words with odd numbers only, and an end after three of them."""
+
+    def can_continue(self, text: str) -> bool:
+        return all(word[0] == "w" and int(word[1:]) % 2 for word in text.split())
+
+    def can_end(self, text: str) -> bool:
+        return len(text.split()) >= 3
+
+
+def test_constraints_hold_for_every_kind_of_attention(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = make_prompts(5, 4, 1)
+    sizes = {"max_new_tokens": NEW_TOKENS, "batch_size": 6, "constraints": [OddWords()] * len(prompts)}
+    together = generate_answers(model, tokenizer, prompts, **sizes)
+    monkeypatch.setattr("utils.attention.has_full_attention", lambda _: False)
+    assert generate_answers(model, tokenizer, prompts, **sizes) == together
+    assert len(set(together)) > 5
+    assert all(3 <= len(answer.split()) <= NEW_TOKENS and OddWords().can_continue(answer) for answer in together)
+
+
 def test_progress_is_told(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     told: list[tuple[int, int]] = []
     generate_answers(
