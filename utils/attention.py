@@ -40,7 +40,7 @@ class Tree:
     order: torch.Tensor
 
 
-def make_tree(start: int, shared: int, branch_lengths: Sequence[int]) -> Tree:
+def make_tree(start: int, shared: int, branch_lengths: Sequence[int], device: torch.device | str = "cpu") -> Tree:
     """The layout of a tree whose branches stand one after another behind the shared start."""
     # Rounded up, so that fewer shapes occur: the first product of each shape costs the making of a kernel.
     longest = -(-max(branch_lengths) // 16) * 16
@@ -51,7 +51,7 @@ def make_tree(start: int, shared: int, branch_lengths: Sequence[int]) -> Tree:
         positions[number, :length] = torch.arange(first, first + length)
         order.append(torch.arange(number * longest, number * longest + length))
         first += length
-    return Tree(start, shared, positions, torch.cat(order))
+    return Tree(start, shared, positions.to(device), torch.cat(order).to(device))
 
 
 def tree_attention(

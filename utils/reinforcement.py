@@ -169,7 +169,7 @@ def lay_out(prompts: Sequence[list[int]], answers: Sequence[list[int]], device: 
             places += [(number, column) for column in range(len(answer))]
             ids += [prompt[-1], *answer]
             positions += range(shared, shared + 1 + len(answer))
-        trees.append(make_tree(start, shared, [1 + len(answers[number]) for number in members]))
+        trees.append(make_tree(start, shared, [1 + len(answers[number]) for number in members], device))
     targets = [ids[position + 1] for position in predicting]
     padding = [0] * (-len(ids) % ROW_MULTIPLE)
     rows, columns = torch.tensor(places, device=device, dtype=torch.long).reshape(-1, 2).unbind(-1)

@@ -75,13 +75,14 @@ def test_directions_hold_a_share_of_the_squares() -> None:
         ({5e-4: [3.0, 2.5, 2.0]}, False, "two rates"),
         ({5e-4: [3.0, 2.5], 2e-3: [3.0, 2.0]}, False, "3 losses"),
         ({5e-4: [3.0, 2.5, 2.0], 2e-3: [2.0, 1.5, 1.0]}, False, "each adapter new"),
+        ({1e-4: [3.0, 2.5, 2.0], 2e-3: [3.0, 2.0, 1.0]}, False, "those of the notebook"),
         ({5e-4: [3.0, 3.0, 3.0], 2e-3: [3.0, 2.0, 1.0]}, False, "did not fall"),
         ({5e-4: [3.0, 2.5, 2.0], 2e-3: [3.0, 2.5, 2.0]}, False, "get the rate"),
         ({5e-4: [3.0, 2.5, 2.0], 2e-3: [3.0, 2.5, float("nan")]}, False, "not a number"),
     ],
 )
 def test_two_rates_start_alike_and_part(answer: dict[float, list[float]], is_right: bool, part: str) -> None:
-    assert judged("04.3", answer, part) == is_right
+    assert judged("04.3", answer, part, rates=(2e-3, 5e-4)) == is_right
 
 
 # --- 06 ----------------------------------------------------------------------------------------------------------
@@ -196,6 +197,7 @@ def test_patience_has_an_end() -> None:
     assert judged("07.3", client(), "waits where waiting helps")
     assert not judged("07.3", client(waits=False), "for a second")
     assert not judged("07.3", client(attempts=1000), "Give up after 10")
+    assert not judged("07.3", client(attempts=2), "was called 2 times")
     assert not judged("07.3", client(lets_through=False), "last error through")
     assert not judged("07.3", client(retried=APIStatusError), "status 400")
     assert not judged("07.3", lambda send: None, "did not come back")
@@ -210,6 +212,7 @@ def test_patience_has_an_end() -> None:
     [
         ("Mo-Fr 10:00-14:00; Sa 09:00-17:00", True, "where they stand"),
         (HOURS.lower(), False, "says the same"),
+        ("; ".join(reversed(HOURS.split("; "))), False, "in another order"),
         ("Mo-Fr 09:00-17:00", False, "token F1 is 0.71"),
     ],
 )

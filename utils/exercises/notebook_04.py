@@ -48,13 +48,15 @@ def directions(answer: Callable[[torch.Tensor, torch.Tensor], int]) -> Verdict:
 
 
 @exercise("04.3", dict)
-def two_rates(answer: Mapping[float, Sequence[float]]) -> Verdict:
+def two_rates(answer: Mapping[float, Sequence[float]], *, rates: Sequence[float]) -> Verdict:
     """The loss before each step of an example, for two learning rates."""
     if len(answer) != 2 or not all(len(losses) == STEPS for losses in answer.values()):
         return not_yet(f"the dictionary should have two rates, and a list of {STEPS} losses for each.")
+    if set(answer) != set(rates):
+        return not_yet(f"the rates should be {rates[0]:g} and {rates[1]:g}, those of the notebook.")
     slow, fast = (answer[rate] for rate in sorted(answer))
     if not all(math.isfinite(loss) for loss in [*slow, *fast]):
-        return not_yet("a loss is not a number. Was the rate one of those that the notebook uses?")
+        return not_yet("a loss is not a number. Are the gradients reset after each step?")
     if not math.isclose(slow[0], fast[0], rel_tol=1e-3):
         return not_yet("before the first step B is zero, so the first losses should be equal. Is each adapter new?")
     if slow[-1] >= slow[0] or fast[-1] >= fast[0]:

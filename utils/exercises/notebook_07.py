@@ -44,7 +44,7 @@ def too_late(answer: Mapping[str, int]) -> Verdict:
 
 @exercise("07.3", Callable)
 def patient(answer: Callable[[Callable[[], object]], object]) -> Verdict:
-    """A function that calls `send` again after a refusal for want of room, when the header says, ten times at most."""
+    """A function that calls `send` again, when the header says, after a refusal for want of room: ten calls at most."""
     from openai import BadRequestError, RateLimitError
 
     busy = Server(refusals=1, error=refused(RateLimitError, 429, {"Retry-After": "1"}))
@@ -54,7 +54,7 @@ def patient(answer: Callable[[Callable[[], object]], object]) -> Verdict:
     if time.monotonic() - begin < 1:
         return not_yet("a refusal said Retry-After: 1, and your function did not wait for a second.")
     closed = Server(refusals=MOST_CALLS, error=refused(RateLimitError, 429, {"Retry-After": "0"}))
-    if not tried(answer, closed) or not 1 < closed.calls <= MOST_ATTEMPTS:
+    if not tried(answer, closed) or closed.calls != MOST_ATTEMPTS:
         return not_yet(
             f"a server that is always busy was called {closed.calls} times. Give up after {MOST_ATTEMPTS}, and let the "
             "last error through."

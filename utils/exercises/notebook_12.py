@@ -42,6 +42,8 @@ def accuracy_of_the_surer_half(answer: float, *, chances: numpy.ndarray, truth: 
     is_right = chances.argmax(axis=1) == truth
     order = numpy.argsort(-chances.max(axis=1))
     surer, all_of_them = float(is_right[order[: len(truth) // 2]].mean()), float(is_right.mean())
+    if answer == all_of_them != surer:
+        return not_yet("this is the accuracy on all questions.")
     if abs(answer - surer) <= ROUNDING:
         return right(f"{100 * surer:.0f}% on the surer half, {100 * all_of_them:.0f}% on all questions.")
     if abs(answer - 100 * surer) <= 100 * ROUNDING:
@@ -55,10 +57,10 @@ def accuracy_of_the_surer_half(answer: float, *, chances: numpy.ndarray, truth: 
 def threshold_that_is_safe_enough(answer: Callable[[Callable[[float], float], float], float]) -> Verdict:
     """A function that finds the highest of the thresholds 0.01 … 0.99 that misses few enough tables."""
     cases = [
-        (lambda threshold: 1 - threshold, 0.7, 0.3),
+        (lambda threshold: 1 - threshold, 0.695, 0.3),
         (lambda threshold: 1.0, 0.95, 0.99),
         (lambda threshold: 0.5, 0.95, 0.0),
-        (lambda threshold: 0.9 if threshold <= 0.41 else 0.2, 0.9, 0.41),
+        (lambda threshold: 0.9 if threshold < 0.415 else 0.2, 0.9, 0.41),
     ]
     for share_complete, wanted, expected in cases:
         found = answer(share_complete, wanted)

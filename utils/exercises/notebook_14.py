@@ -53,4 +53,4 @@ def ring(answer: Callable[[list[list[float]]], list[list[float]]]) -> Verdict:
             return not_yet("it gives nothing back: end with `return held`.")
         if [list(row) for row in found] != [sums] * len(held):
             return not_yet(f"from {held} it makes {found}, where each process should hold {sums}.")
-    return right("Each process has sent 2 (N - 1) blocks of an Nth, whatever N is: hence the formula.")
+    return right("In a ring each process sends 2 (N - 1) blocks of an Nth, whatever N is: hence the formula.")
