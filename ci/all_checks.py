@@ -13,6 +13,7 @@ from ci.parameters import read_notebooks
 from ci.plan import Request, make_steps
 from ci.project import Project
 from ci.runner import run_steps
+from ci.runs import renew_run, take_run
 from utils.errors import CourseError
 
 RUN_NAME = "test"
@@ -23,7 +24,12 @@ RUFF = ("--no-cache", "--output-format", "concise", ".")
 
 
 def run_checks(project: Project) -> int:
-    """Run all checks; returns 1 if any failed."""
+    """Run all checks; returns 1 if any failed.
+
+    Raises:
+        UsageError: a run of the user's has the name of the one that is made here.
+    """
+    take_run(project, RUN_NAME)
     began = time.monotonic()
     faults = [
         *_part("ruff check", lambda: _module(project, "ruff", "check", *RUFF)),
@@ -51,7 +57,6 @@ def _module(project: Project, *arguments: str, **variables: str) -> bool:
 
 def _notebooks(project: Project) -> tuple[int, Sequence[str]]:
     """Every notebook from a fresh start with its solutions, and the results page: how many passed, what failed."""
-    from ci.command_line import delete_run
     from ci.results import print_results
 
     print("\n── notebooks, profile smoke", flush=True)
@@ -61,8 +66,7 @@ def _notebooks(project: Project) -> tuple[int, Sequence[str]]:
         steps = make_steps(project, request, notebooks)
     except CourseError as error:
         return 0, [f"notebooks: {error}"]
-    for name in (RUN_NAME, f"{RUN_NAME}-own-data"):  # notebook 09 writes to the second
-        delete_run(project, name)
+    renew_run(project, RUN_NAME)
     outcome = run_steps(project, RUN_NAME, steps, keep_going=True, solved=True)
     failed = [f"notebook {failure.number} · {failure.title}" for failure in outcome.failures]
     for failure in outcome.failures:

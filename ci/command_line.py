@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -145,6 +144,7 @@ def run_course(project: Project, request: Request, notebooks: list[Notebook], ar
     """Run the notebooks of a request and show the results. Needs the installed environment."""
     from ci.results import print_results
     from ci.runner import run_steps
+    from ci.runs import delete_run
 
     steps = make_steps(project, request, notebooks)
     if request.fresh:
@@ -248,17 +248,6 @@ def book_command(project: Project, options: argparse.Namespace, arguments: list[
     page = build_book(project, project.runs / "book")
     print(f"Built in {environment.spoken(time.monotonic() - began)}. Open {project.shown(page)} in a browser.")
     return 0
-
-
-def delete_run(project: Project, run_name: str) -> None:
-    """Delete `runs/RUN_NAME`, never anything outside `runs`: of a link only the link goes."""
-    folder = project.runs / run_name
-    if folder.parent != project.runs or run_name in {"", ".", ".."}:
-        raise UsageError(f"{run_name!r} is not the name of a run.")
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.exists():
-        shutil.rmtree(folder)
 
 
 def continuing(arguments: list[str], number: str, request: Request) -> str:

@@ -34,7 +34,11 @@ def publish(project: Project, run_name: str) -> list[str]:
     run = project.runs / run_name
     summary = scores_of(project, run_name)
     seconds = _seconds(run)
-    notebooks = [notebook for notebook in read_notebooks(project.notebooks) if notebook.name in seconds]
+    notebooks = read_notebooks(project.notebooks)
+    missing = [n.number for n in notebooks if n.number <= LAST_CORE and n.name not in seconds]
+    if missing:
+        raise UsageError(f"runs/{run_name} lacks the notebooks {', '.join(missing)}: finish the run first.")
+    notebooks = [notebook for notebook in notebooks if notebook.name in seconds]
     readme = project.root / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = between(text, "result", _result(summary))

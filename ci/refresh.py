@@ -15,6 +15,7 @@ from ci.plan import Request, make_steps
 from ci.project import Project
 from ci.publish import publish, scores_of, write_time_lines
 from ci.record import Record
+from ci.runs import renew_run, take_run
 from utils.errors import CourseError
 from utils.stages import write_text
 
@@ -26,15 +27,17 @@ def execute(project: Project, request: Request, notebooks: list[Notebook]) -> bo
     """Run the notebooks of the request, and the solutions in them; False, with the failure shown, if one fails.
 
     A run that ended early is continued; one that came to its end is deleted first.
+
+    Raises:
+        UsageError: a run of the user's has this name.
     """
-    from ci.command_line import delete_run
     from ci.runner import run_steps
 
+    take_run(project, request.run_name)
     steps = make_steps(project, request, notebooks)
     done = record_of(project, request.run_name).done
     if request.only is None and all(step.notebook.name in done for step in steps):
-        for name in (request.run_name, f"{request.run_name}-own-data"):  # notebook 09 writes to the second
-            delete_run(project, name)
+        renew_run(project, request.run_name)
     outcome = run_steps(project, request.run_name, steps, forced=request.forced, solved=True)
     for failure in outcome.failures:
         print(f"\n{failure}\nThe notebooks are as they were. Run the same command again to continue.")

@@ -33,7 +33,7 @@ def write_page(project: Project, run_name: str, notebooks: list[Notebook]) -> Pa
         "scores": scores(summary),
         "plots": plots(run),
         "notebooks": notebook_list(run, record, notebooks),
-        "next_steps": next_steps(project, run, run_name),
+        "next_steps": next_steps(project, run),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], text)
@@ -168,7 +168,7 @@ def render_notebook(path: Path, title: str) -> Path:
     return target
 
 
-def next_steps(project: Project, run: Path, run_name: str) -> str:
+def next_steps(project: Project, run: Path) -> str:
     """How to use the model, which notebook to open, how to bring one's own data."""
     model = model_folder(run)
     items = []

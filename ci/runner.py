@@ -190,7 +190,7 @@ def _run_step(
     failed = folder / f"{step.notebook.name}.failed.ipynb"
     failed.unlink(missing_ok=True)
     try:
-        with kernel_environment(project, step), progress:
+        with kernel_environment(step), progress:
             executed = _execute(step, partial, project.notebooks, progress, solved=solved)
             _require_right(executed)
         _finish(partial, folder / step.notebook.path.name, project)
@@ -232,7 +232,7 @@ def kernel_options(log: Path) -> dict[str, object]:
     return {"config": config, "kernel_manager_class": kernel_manager(log)}
 
 
-def kernel_environment(project: Project, step: Step) -> contextlib.AbstractContextManager[None]:
+def kernel_environment(step: Step) -> contextlib.AbstractContextManager[None]:
     """Environment variables for the notebook's kernel: this interpreter, repeatable, offline if the model is here."""
     jupyter = [str(Path(sys.prefix) / "share" / "jupyter"), os.environ.get("JUPYTER_PATH", "")]
     changes = {

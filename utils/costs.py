@@ -43,16 +43,6 @@ def full(parameters: float) -> Weights:
     return Weights(parameters, parameters, parameters)
 
 
-def frozen_below(parameters: float, trained: float) -> Weights:
-    """Only the last `trained` weights trained; the gradient stops at them: 2·N + 4·trained."""
-    return Weights(parameters, trained, trained)
-
-
-def lora(parameters: float, adapter: float) -> Weights:
-    """An adapter beside frozen weights (Hu et al., 2021). The gradient passes all of them: 4·N + 6·adapter."""
-    return Weights(parameters + adapter, parameters + adapter, adapter)
-
-
 def training_flops(weights: Weights, tokens: float) -> float:
     """Floating-point operations of training on so many tokens, padding counted: it is computed like the rest."""
     return 2 * (weights.used + weights.passed + weights.trained) * tokens

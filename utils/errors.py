@@ -27,3 +27,8 @@ def show_errors_as_sentences() -> None:
         return [str(error)]
 
     shell.set_custom_exc((CourseError,), show)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its type's name, as a sentence of at most 300 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".") + "."

@@ -44,10 +44,6 @@ class Interval:
     def __str__(self) -> str:
         return f"{100 * self.value:.1f}% [{100 * self.low:.1f}, {100 * self.high:.1f}]"
 
-    def overlaps(self, other: Interval) -> bool:
-        """True if the two intervals have a value in common."""
-        return self.low <= other.high and other.low <= self.high
-
 
 def score(
     questions: Sequence[Question], answers: Sequence[str], databases: Mapping[str, Path | Sequence[Path]]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.environments import EnvironmentFailed, Run, pip_install, ready_environment
-from utils.errors import CourseError
+from utils.errors import CourseError, first_line
 from utils.settings import CACHE
 from utils.stages import shown, write_text
 
@@ -96,7 +96,7 @@ def load_gguf(
                 quantization_config=GgufConfig(dequantize=True),
             )
     except Exception as error:  # a damaged file makes nearly any kind of error
-        raise CourseError(f"{shown(file)} cannot be read: {_first_line(error)} Convert the model again.") from error
+        raise CourseError(f"{shown(file)} cannot be read: {first_line(error)} Convert the model again.") from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return model.to(device), tokenizer
@@ -191,10 +191,6 @@ def _without_progress_bar() -> Iterator[None]:
         yield
     finally:
         reader.tqdm = shown_bar
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".") + "."
 
 
 def _quoted(text: str) -> str:

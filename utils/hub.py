@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.errors import CourseError
+from utils.errors import CourseError, first_line
 from utils.stages import shown
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _upload(api: HfApi, folder: Path, repository: str, private: bool, token: str
     except HfHubHTTPError as error:
         raise UploadRefused(_explained(error, repository).replace(token, "…")) from None
     except (HTTPError, OSError, RuntimeError) as error:  # the last from the part that sends large files
-        reason = _first_line(error).replace(token, "…")
+        reason = first_line(error).replace(token, "…")
         raise UploadRefused(f"The upload broke off: {reason} Check the network; the same call continues.") from None
     return address
 
@@ -114,11 +114,7 @@ def _explained(error: Exception, repository: str) -> str:
     if status in {403, 404}:
         owner = repository.split("/")[0]
         return f"The token in {TOKEN} may not write to {repository}. Is {owner} you, and is the token one for writing?"
-    return f"The Hub refused {repository}: {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300].rstrip(".") + "."
+    return f"The Hub refused {repository}: {first_line(error)}"
 
 
 def _is_pickled(path: Path) -> bool:

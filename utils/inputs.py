@@ -21,16 +21,16 @@ TYPICAL_TIMES = {
 }
 
 
-def find_stage(run_name: str, stage: str, *, profile: str, make_missing: bool = True) -> Path:
+def find_stage(run_name: str, stage: str, *, profile: str) -> Path:
     """The folder of a finished stage. If it is missing, run the notebook that makes it, with the profile's parameters.
 
     Raises:
-        MissingStage: it is missing and `make_missing` is False, or the variable COURSE_MAKE_MISSING is "0".
+        MissingStage: it is missing and the variable COURSE_MAKE_MISSING is "0".
     """
     try:
         return require_stage(run_name, stage)
     except MissingStage as missing:
-        if not make_missing or os.environ.get("COURSE_MAKE_MISSING") == "0":
+        if os.environ.get("COURSE_MAKE_MISSING") == "0":
             raise
         maker = MAKERS[stage]
         print(f"{str(missing).split(':')[0]}.")

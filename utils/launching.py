@@ -131,7 +131,6 @@ def launch(
             process.kill()
 
 
-def command_line(module: str, arguments: Sequence[str], *, processes: int, max_restarts: int = 0) -> str:
+def command_line(module: str, arguments: Sequence[str], *, processes: int) -> str:
     """The same command for a terminal."""
-    restarts = f" --max-restarts={max_restarts}" if max_restarts else ""
-    return f"torchrun --nproc_per_node={processes}{restarts} -m {module} {shlex.join(arguments)}"
+    return f"torchrun --nproc_per_node={processes} -m {module} {shlex.join(arguments)}"

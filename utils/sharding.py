@@ -7,7 +7,6 @@ says can be tried, and its result compared with an unsplit model's, on any machi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,17 +22,17 @@ if TYPE_CHECKING:
 PLAN = ROOT / "cluster" / "accelerate" / "fsdp2.yaml"
 
 
-def read_plan(path: Path = PLAN) -> FullyShardedDataParallelPlugin:
-    """What an accelerate configuration says about FSDP, in accelerate's own form."""
+def read_plan() -> FullyShardedDataParallelPlugin:
+    """What the accelerate configuration `PLAN` says about FSDP, in accelerate's own form."""
     from accelerate import FullyShardedDataParallelPlugin
     from accelerate.commands.config.config_args import ClusterConfig
 
-    given = ClusterConfig.from_yaml_file(str(path)).fsdp_config
+    given = ClusterConfig.from_yaml_file(str(PLAN)).fsdp_config
     names = {"fsdp_version": "fsdp_version", "fsdp_offload_params": "cpu_offload"}  # the others lose their prefix
     return FullyShardedDataParallelPlugin(**{names.get(n, n.removeprefix("fsdp_")): v for n, v in given.items()})
 
 
-def shard(model: PreTrainedModel, plan: FullyShardedDataParallelPlugin | None = None) -> PreTrainedModel:
+def shard(model: PreTrainedModel) -> PreTrainedModel:
     """Split each decoder layer among the connected processes, in place; the weights stay in float32.
 
     Each process then holds its part of every matrix, and gathers a layer from the others while it computes it.
@@ -41,7 +40,7 @@ def shard(model: PreTrainedModel, plan: FullyShardedDataParallelPlugin | None = 
     import torch
     from accelerate.utils.fsdp_utils import fsdp2_prepare_model
 
-    plan = plan or read_plan()
+    plan = read_plan()
     plan.cpu_ram_efficient_loading = False  # all processes have loaded the model
     plan.mixed_precision_policy = None
     state = SimpleNamespace(fsdp_plugin=plan)

@@ -80,16 +80,6 @@ class Report:
         ordered = sorted(groups.values(), key=lambda faults: -len(faults))
         return {faults[0].reason: [f"{fault.file}, line {fault.line}" for fault in faults] for faults in ordered}
 
-    def table_rows(self) -> list[dict[str, object]]:
-        """The report for `utils.display.table`: what was found, how often, where, and what became of it."""
-        rows: list[dict[str, object]] = [
-            {"found": reason, "rows": len(places), "where": _some(places), "what to do": "left out"}
-            for reason, places in self.reasons().items()
-        ]
-        return rows + [
-            {"found": f.what, "rows": f.count, "where": _some(f.places), "what to do": f.advice} for f in self.findings
-        ]
-
 
 Checked = tuple[list[Example], list[Reject]]
 

@@ -145,7 +145,8 @@ def make_machine(folder: Path) -> Path:
         if entry.name not in hidden:
             (image / entry.name).symlink_to(entry)
     pretend(image, OUTDATED, OLD_RELEASE)
-    fetch = [sys.executable, *"-m pip install --quiet --no-deps --no-compile --target".split(), str(image)]
+    options = "--quiet --no-deps --no-compile --only-binary=:all: --target".split()
+    fetch = [sys.executable, "-m", "pip", "install", *options, str(image)]
     done = subprocess.run([*fetch, f"numpy=={OLD_NUMPY}"], env=os.environ | NO_GREETING, capture_output=True, text=True)
     if done.returncode:
         raise NotReachable(

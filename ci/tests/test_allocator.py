@@ -28,7 +28,7 @@ def use():
         libc.free(block)
 
 def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 
 use()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -215,10 +215,10 @@ def test_client_that_leaves_gives_up_its_place() -> None:
 
 def test_time_limit_ends_work_and_waiting() -> None:
     async def work() -> None:
-        gate = Gate(app := App(held=True), Limits(concurrency=1, queue=1, seconds=0.05))
+        gate = Gate(app := App(held=True), Limits(concurrency=1, queue=1, seconds=0.5))
         replies = await asyncio.gather(call(gate, CHAT), call(gate, CHAT))
         assert [reply.status for reply in replies] == [504, 504]
-        assert "0.05 seconds" in replies[0].error["message"]
+        assert "0.5 seconds" in replies[0].error["message"]
         assert replies[0].error["type"] == "server_error"
         assert (app.cancelled, app.over, gate.inside) == (1, 1, 0)
         app.open.set()
@@ -228,7 +228,7 @@ def test_time_limit_ends_work_and_waiting() -> None:
 
 
 def test_stream_that_takes_too_long_ends_with_the_error() -> None:
-    reply = ask(Gate(app := App(streams=True, held=True), Limits(seconds=0.05)))
+    reply = ask(Gate(app := App(streams=True, held=True), Limits(seconds=0.5)))
     first, last, end = reply.body.decode().split("\n\n")
     assert (reply.status, reply.complete, first, end) == (200, True, "data: first", "")
     assert json.loads(last.removeprefix("data: "))["error"]["code"] == "time_limit"

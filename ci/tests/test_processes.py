@@ -53,7 +53,7 @@ def is_alive(pid: int) -> bool:
     """True unless there is no such process, or only what its parent has not yet taken notice of."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -94,8 +94,8 @@ def test_program_that_fails_is_explained_by_its_log(log: Path) -> None:
 
 def test_program_that_never_answers_is_stopped(log: Path) -> None:
     command = [sys.executable, "-c", "import os, time; print(os.getpid(), 'thinking'); time.sleep(600)"]
-    with pytest.raises(CourseError, match=r"(?s)did not answer within 1 s.*thinking"):
-        start(command, log=log, seconds=1.2)
+    with pytest.raises(CourseError, match=r"(?s)did not answer within 5 s.*thinking"):
+        start(command, log=log, seconds=5)
     assert sys.platform != "linux" or not is_alive(int(log.read_text().split()[0]))
 
 

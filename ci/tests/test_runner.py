@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from ci import command_line, display, environment
-from ci.command_line import continuing, delete_run, main
+from ci.command_line import continuing, main
 from ci.errors import UsageError
 from ci.plan import Request
 from ci.project import Project
 from ci.results import table
 from ci.results_page import headline, write_page
+from ci.runs import MARK, delete_run, renew_run, take_run
 from ci.tests.conftest import ROOT, WriteNotebook
 
 RUN_IN = (
@@ -219,6 +220,18 @@ def test_fresh_deletes_only_the_run(project: Project, write_notebook: WriteNoteb
     for name in ("..", "../outside", ""):
         with pytest.raises(UsageError):
             delete_run(project, name)
+
+
+def test_command_takes_no_run_that_somebody_made(project: Project) -> None:
+    take_run(project, "test")
+    (project.runs / "test" / "left_over").touch()
+    take_run(project, "test")
+    renew_run(project, "test")
+    assert [path.name for path in (project.runs / "test").iterdir()] == [MARK]
+    (project.runs / "refresh-own-data").mkdir()
+    with pytest.raises(UsageError, match="runs/refresh-own-data is not from this command"):
+        take_run(project, "refresh")
+    assert not (project.runs / "refresh").exists()
 
 
 def test_kernel_is_this_python_offline_and_without_paths_of_this_machine(

@@ -329,7 +329,14 @@ def test_trial_ends_with_its_killed_worker(setting: Setting) -> None:
         wait_for(lambda: (root / "blocked").exists() and (root / "blocked").read_text(encoding="utf-8") != "")
         worker.kill()
     child = int((root / "blocked").read_text(encoding="utf-8"))
-    wait_for(lambda: not Path(f"/proc/{child}").exists() or "(zombie)" in Path(f"/proc/{child}/status").read_text())
+
+    def has_ended() -> bool:
+        try:
+            return "(zombie)" in Path(f"/proc/{child}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    wait_for(has_ended)
 
 
 def test_trial_is_stopped_when_it_is_pruned(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

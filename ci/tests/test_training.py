@@ -368,6 +368,15 @@ def test_sampler_has_an_order_of_its_own_for_each_epoch_and_seed() -> None:
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
 
 
+def test_many_examples_are_not_read_to_be_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make_trainer(SharedPrefixTrainer, tiny_model(), make_examples({5: 4, 6: 3}), tmp_path)
+    assert isinstance(trainer._get_train_sampler(), SharedPrefixSampler)
+    monkeypatch.setattr("utils.training.MOST_SORTED", 6)
+    order = trainer._get_train_sampler()
+    assert not isinstance(order, SharedPrefixSampler)
+    assert sorted(order) == list(range(7))
+
+
 # --- Choice ------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -107,9 +106,6 @@ class Condition:
     columns: tuple[Column, ...]
     pres: tuple[str, ...] = ()
     noun: str | None = None
-
-
-Maker = Callable[[Random], Condition | None]
 
 
 def literal(value: Any) -> str:
