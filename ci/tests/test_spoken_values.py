@@ -20,6 +20,7 @@ from utils.spoken_examples import (
     read_wordings,
     split_of_value,
     split_wordings,
+    values_with_own_words,
 )
 from utils.spoken_scores import FORMS, by_error, error_kind, kind_of
 from utils.spoken_values import DRAWS, ROUND_SUMS, Said, in_words, ordinal, ordinal_figures
@@ -238,3 +239,12 @@ def test_nearest_phrasing_is_of_the_same_kind() -> None:
     far, near = Phrasing("time", "noon", "noon"), Phrasing("time", "full hour", "the {hour} sharp")
     other = Phrasing("date", "any day", "the hour of {hour}")
     assert nearest_phrasing(asked, [far, other, near]) == ("the {hour} sharp", 0.4)
+
+
+def test_values_with_words_of_their_own_are_trained_on_and_never_tested() -> None:
+    named = values_with_own_words()
+    assert "00:00" in named
+    wordings = split_wordings()
+    for split in ("validation", "test"):
+        found = make_examples(wordings[split].phrasings, wordings["train"].sentences, 900, values=split)
+        assert named.isdisjoint(example.value for example in found)
