@@ -6,7 +6,7 @@ What prompts share at their start is read once; its keys and values serve all ro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby, takewhile
 from typing import TYPE_CHECKING
 
@@ -102,61 +102,65 @@ def _read_prompts(
     same length, as padding is computed too.
     """
     import torch
-    from transformers import DynamicCache
 
     distinct = list({tuple(sequence): start for sequence, start in zip(sequences, starts, strict=True)}.items())
     by_length = sorted(distinct, key=lambda pair: len(pair[0]) - len(pair[1]))
-    caches, scores, masks = [], [], []
-    order: list[tuple[int, ...]] = []
-    for first in range(0, len(by_length), READ_TOGETHER):
-        few = sorted(by_length[first : first + READ_TOGETHER], key=lambda pair: pair[1])
-        ids, mask = _pad_left([list(ids[len(start) :]) for ids, start in few], pad, model.device)
-        length = ids.shape[1]
-        # A padding position sees itself, so that no row of the softmax is empty.
-        itself = torch.eye(length, dtype=torch.bool, device=model.device)
-        visible = (torch.ones_like(itself).tril() & mask[:, None, :]) | itself
-        cache = DynamicCache(config=model.config)
-        shared = torch.tensor([[len(start)] for _, start in few], device=model.device)
-        output = model(
-            input_ids=ids,
-            attention_mask=visible[:, None],
-            position_ids=(shared + mask.cumsum(-1) - 1).clamp(min=0),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-            prefixes=_by_rows([start for _, start in few], prefixes),
-        )
-        caches.append(cache)
-        scores.append(output.logits[:, -1])
-        masks.append(mask)
-        order += [ids for ids, _ in few]
-    place = {ids: number for number, ids in enumerate(order)}
+    few_by_few = [
+        sorted(by_length[first : first + READ_TOGETHER], key=lambda pair: pair[1])
+        for first in range(0, len(by_length), READ_TOGETHER)
+    ]
+    caches, scores, masks = zip(*(_read_few(model, few, prefixes, pad) for few in few_by_few), strict=True)
+    place = {ids: number for number, (ids, _) in enumerate(pair for few in few_by_few for pair in few)}
     rows = torch.tensor([place[tuple(sequence)] for sequence in sequences], device=model.device)
     longest = max(mask.shape[1] for mask in masks)
-    mask = torch.cat([_wider(mask, longest, 1) for mask in masks])
-    return _join(model, caches, longest, rows), torch.cat(scores)[rows], mask[rows]
+    mask = torch.cat([torch.nn.functional.pad(mask, (longest - mask.shape[1], 0)) for mask in masks])
+    return _join(model, caches, rows), torch.cat(scores)[rows], mask[rows]
 
 
-def _join(model: PreTrainedModel, caches: list[DynamicCache], longest: int, rows: torch.Tensor) -> DynamicCache:
-    """One cache of the `rows` of several, filled up on the left to the length `longest`."""
+def _read_few(
+    model: PreTrainedModel,
+    few: list[tuple[tuple[int, ...], tuple[int, ...]]],
+    prefixes: dict[tuple[int, ...], Prefix],
+    pad: int,
+) -> tuple[DynamicCache, torch.Tensor, torch.Tensor]:
+    """The same for a few sequences, each with its start, of which those with the same start are neighbours."""
     import torch
     from transformers import DynamicCache
 
+    ids, mask = _pad_left([list(ids[len(start) :]) for ids, start in few], pad, model.device)
+    # A padding position sees itself, so that no row of the softmax is empty.
+    itself = torch.eye(ids.shape[1], dtype=torch.bool, device=model.device)
+    visible = (torch.ones_like(itself).tril() & mask[:, None, :]) | itself
+    shared = torch.tensor([[len(start)] for _, start in few], device=model.device)
+    cache = DynamicCache(config=model.config)
+    output = model(
+        input_ids=ids,
+        attention_mask=visible[:, None],
+        position_ids=(shared + mask.cumsum(-1) - 1).clamp(min=0),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+        prefixes=_by_rows([start for _, start in few], prefixes),
+    )
+    return cache, output.logits[:, -1], mask
+
+
+def _join(model: PreTrainedModel, caches: Sequence[DynamicCache], rows: torch.Tensor) -> DynamicCache:
+    """One cache of the `rows` of several, the shorter ones filled up on the left."""
+    import torch
+    from transformers import DynamicCache
+
+    longest = max(cache.get_seq_length() for cache in caches)
+
+    def joined_rows(states: list[torch.Tensor]) -> torch.Tensor:
+        filled = [torch.nn.functional.pad(part, (0, 0, longest - part.shape[2], 0)) for part in states]
+        return torch.cat(filled)[rows]
+
     joined = DynamicCache(config=model.config)
     for number, layers in enumerate(zip(*(cache.layers for cache in caches), strict=True)):
-        keys = torch.cat([_wider(layer.keys, longest, 2) for layer in layers])[rows]
-        values = torch.cat([_wider(layer.values, longest, 2) for layer in layers])[rows]
+        keys, values = (joined_rows([getattr(layer, name) for layer in layers]) for name in ("keys", "values"))
         joined.update(keys, values, number)
     return joined
-
-
-def _wider(tensor: torch.Tensor, length: int, dimension: int) -> torch.Tensor:
-    """The tensor with zeros before it along a dimension, which has then the given length."""
-    import torch
-
-    missing = length - tensor.shape[dimension]
-    shape = [*tensor.shape[:dimension], missing, *tensor.shape[dimension + 1 :]]
-    return torch.cat([tensor.new_zeros(shape), tensor], dim=dimension)
 
 
 def _by_rows(starts: list[tuple[int, ...]], prefixes: dict[tuple[int, ...], Prefix]) -> list[tuple[int, Prefix]]:

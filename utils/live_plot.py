@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from utils.front_end import is_interactive
-from utils.plots import TUNED_COLOUR, loss_curves
+from utils.plots import TUNED_COLOUR, first_and_last_loss, loss_curves
 from utils.terminal import minutes
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def loss_figure(log: Sequence[dict[str, float]], speeds: Sequence[tuple[int, flo
 
 def summary(log: Sequence[dict[str, float]], seconds: float) -> str:
     """What came of the training: how the validation loss went, else the training loss, and how long it took."""
-    for name, key in (("Validation loss", "eval_loss"), ("Training loss", "loss")):
-        losses = [row[key] for row in log if key in row]
-        if len(losses) > 1:
-            return f"{name} {losses[0]:.2f} → {losses[-1]:.2f} in {minutes(seconds)}"
+    found = first_and_last_loss(log)
+    if found:
+        name, first, last = found
+        return f"{name} {first:.2f} → {last:.2f} in {minutes(seconds)}"
     return f"Training took {minutes(seconds)}"

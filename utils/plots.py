@@ -67,19 +67,29 @@ def loss_curves(
     top.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     top.yaxis.set_major_formatter("{x:.2g}")
     top.yaxis.set_minor_formatter("")
-    top.set(title=title or _how_far(training, validation), ylabel=f"loss, {unit}")
+    top.set(title=title or _how_far(log), ylabel=f"loss, {unit}")
     top.legend()
     bottom.set(xlabel="optimizer step", ylabel="learning rate")
     return figure
 
 
-def _how_far(training: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]]) -> str:
-    """The change of the loss between its first and its last point, of the validation loss where there is one."""
-    name, points = ("Validation", validation) if len(validation) > 1 else ("Training", training)
-    if len(points) < 2:
+def first_and_last_loss(log: Sequence[dict[str, float]]) -> tuple[str, float, float] | None:
+    """The name of a loss, its first and its last value: the validation loss, else the training loss; None if neither
+    has two values."""
+    for name, key in (("Validation loss", "eval_loss"), ("Training loss", "loss")):
+        losses = [row[key] for row in log if key in row]
+        if len(losses) > 1:
+            return name, losses[0], losses[-1]
+    return None
+
+
+def _how_far(log: Sequence[dict[str, float]]) -> str:
+    """How far the loss went, as a title."""
+    found = first_and_last_loss(log)
+    if found is None:
         return "Loss while training"
-    first, last = points[0][1], points[-1][1]
-    return f"{name} loss {'fell' if last < first else 'did not fall:'} from {first:.3g} to {last:.3g}"
+    name, first, last = found
+    return f"{name} {'fell' if last < first else 'did not fall:'} from {first:.3g} to {last:.3g}"
 
 
 def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
@@ -88,7 +98,7 @@ def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
     for (name, values), colour in zip(lengths.items(), (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR), strict=False):
         axes.hist(values, bins=40, alpha=0.75, label=name, color=colour)
     axes.axvline(limit, color="black", linestyle=":", linewidth=1, label=f"max_length = {limit}")
-    longest = max(max(values, default=0) for values in lengths.values())
+    longest = max((length for values in lengths.values() for length in values), default=0)
     title = f"The longest has {longest:,} tokens: {'all fit' if longest <= limit else 'not all fit'}"
     axes.set(title=title, xlabel="tokens", ylabel="examples")
     axes.legend()

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from random import Random
 
@@ -119,7 +119,12 @@ def split_wordings(path: Path = WORDINGS, seed: int = SPLIT_SEED) -> dict[str, W
 
 
 def split_of_value(value: str) -> str:
-    """The split that a value belongs to, decided by its hash: whoever says it, it is new in the test or it is not."""
+    """The split that a value belongs to, decided by its hash: whoever says it, it is new in the test or it is not.
+
+    Values with words of their own belong to training, which needs the words.
+    """
+    if value in values_with_own_words():
+        return "train"
     digest = hashlib.blake2b(value.encode(), digest_size=4, salt=VALUE_SALT).digest()
     place = int.from_bytes(digest) % 100
     for split, share in VALUE_SHARES.items():
@@ -129,9 +134,9 @@ def split_of_value(value: str) -> str:
     return "train"
 
 
+@cache
 def values_with_own_words() -> frozenset[str]:
-    """Values that groups of one value name, such as midnight. Training needs the words, so no test may have the value,
-    however it is said."""
+    """Values that groups of one value name, such as midnight."""
     wordings, one_value = read_wordings()
     named = {(phrasing.kind, phrasing.group) for phrasing in wordings.phrasings if phrasing.group in one_value}
     return frozenset(DRAWS[kind][group](Random(0))[0] for kind, group in named)
@@ -153,7 +158,6 @@ def make_examples(
     random = Random(f"{seed} {values}")
     by_kind = {kind: [phrasing for phrasing in phrasings if phrasing.kind == kind] for kind in DRAWS}
     kinds = [kind for kind, members in by_kind.items() if members]
-    always_trained = values_with_own_words()
     made: dict[str, SpokenExample] = {}
     for _ in range(100 * count):
         if len(made) == count:
@@ -161,7 +165,7 @@ def make_examples(
         kind = kinds[len(made) % len(kinds)]
         phrasing = random.choice(by_kind[kind])
         value, words = DRAWS[kind][phrasing.group](random)
-        if ("train" if value in always_trained else split_of_value(value)) == values:
+        if split_of_value(value) == values:
             sentence = random.choice(sentences[kind])
             text = sentence.format(phrasing.pattern.format(**words))
             made.setdefault(text, SpokenExample(text, value, kind, phrasing.group, phrasing.pattern, sentence))

@@ -52,10 +52,10 @@ class SharedPrefixTrainer(SFTTrainer):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler:
         dataset = self.train_dataset if train_dataset is None else train_dataset
-        # Several processes split a batch (see `utils.data_parallel`), which must not change what is in it.
-        together = getattr(self, "sampled_together", self.args.train_batch_size)
         if len(dataset) > MOST_SORTED:
             return super()._get_train_sampler(dataset)
+        # Several processes split a batch (see `utils.data_parallel`), which must not change what is in it.
+        together = getattr(self, "sampled_together", self.args.train_batch_size)
         return SharedPrefixSampler(dataset, together, self.args.seed)
 
     def training_step(self, *arguments: Any, **keywords: Any) -> torch.Tensor:

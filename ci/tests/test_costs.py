@@ -46,6 +46,7 @@ def test_freezing_saves_what_is_not_computed() -> None:
     assert training_flops(Weights(100, 40, 40), 7) == (2 * 100 + 4 * 40) * 7
     # The gradient of an adapter in the first layer has to pass all others.
     assert training_flops(Weights(101, 101, 1), 7) == (4 * 100 + 6) * 7
+    assert training_flops(Weights(100, 100, 100), 7) == training_flops(full(100), 7)
 
 
 def test_weights_of_a_model_that_is_trained_in_full() -> None:

@@ -234,6 +234,7 @@ def test_the_report_counts_reasons_that_differ_in_numbers_together(tmp_path: Pat
     report = prepared(tmp_path, [*ROWS, *long, {"question": "no answer"}], Words(), max_length=30).report
     assert [len(places) for places in report.reasons().values()] == [6, 1]
     assert "6  It has 43 tokens, more than max_length = 30.  [own.jsonl, lines 109, 110, 111, 112 …]" in str(report)
+    assert "[own.jsonl, line 115]" in str(report)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,9 @@ def test_sentence_has_one_full_stop(database: Path) -> None:
 
 @pytest.mark.parametrize("select", ["SELECT COUNT(*) FROM n", "SELECT i FROM n WHERE i < 0", "SELECT i FROM n"])
 def test_query_that_never_ends_is_stopped(database: Path, select: str) -> None:
+    began = time.monotonic()
     answer = execute(database, NUMBERS + select, max_seconds=0.2, max_rows=10**9)
+    assert 0.15 < time.monotonic() - began < 5  # on a busy machine
     assert answer.error == "Stopped: the query took longer than 0.2 s."
     assert answer.rows == []
 
