@@ -64,7 +64,8 @@ def loss_curves(
     if rates:
         bottom.plot(*zip(*rates, strict=True), color=LEARNING_RATE_COLOUR, linewidth=1.2)
     top.set_yscale("log")
-    top.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    low, high = top.get_ylim()
+    top.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 1000 * low else (1,)))
     top.yaxis.set_major_formatter("{x:.2g}")
     top.yaxis.set_minor_formatter("")
     top.set(title=title or _how_far(log), ylabel=f"loss, {unit}")
