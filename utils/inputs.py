@@ -9,14 +9,14 @@ from utils.settings import NOTEBOOKS, run_folder
 from utils.stages import MAKERS, MissingStage, require_stage, shown
 
 TYPICAL_TIMES = {
-    "dataset": "half a minute",
-    "model": "15 minutes",
-    "adapter": "8 minutes",
-    "evaluation": "5 minutes",
-    "export": "4 minutes",
+    "dataset": "a minute",
+    "model": "20 minutes",
+    "adapter": "10 minutes",
+    "evaluation": "10 minutes",
+    "export": "10 minutes",
     "preferences": "10 minutes",
-    "reinforced": "10 minutes",
-    "encoder": "6 minutes",
+    "reinforced": "15 minutes",
+    "encoder": "10 minutes",
     "encoder_decoder": "9 minutes",
 }
 
