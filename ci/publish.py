@@ -7,8 +7,10 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from ci.contents import read_contents
 from ci.errors import UsageError
 from ci.parameters import Notebook, read_notebooks
 from ci.plan import LAST_CORE
@@ -19,6 +21,10 @@ from utils.stages import MAKERS, read_manifest, write_text
 
 PICTURE = "base_against_tuned.png"
 TIME_LINE = re.compile(r"\*\*It takes\*\*[^\n\"\\]*")
+PLACE = "with the profile cpu on two cores"
+MEASURED = re.compile(
+    rf"\*\*It takes\*\* (?P<time>\d+ \w+) {PLACE}(?: of (?P<processor>.*?))?(?: and (?P<memory>[\d.]+ GB) of memory)?\."
+)
 
 
 def publish(project: Project, run_name: str) -> list[str]:
@@ -38,11 +44,10 @@ def publish(project: Project, run_name: str) -> list[str]:
     missing = [n.number for n in notebooks if n.number <= LAST_CORE and n.name not in seconds]
     if missing:
         raise UsageError(f"runs/{run_name} lacks the notebooks {', '.join(missing)}: finish the run first.")
-    notebooks = [notebook for notebook in notebooks if notebook.name in seconds]
+    changed = write_time_lines(project, run_name, [notebook for notebook in notebooks if notebook.name in seconds])
     readme = project.root / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = between(text, "result", _result(summary))
-    text = between(text, "times", _times(notebooks, seconds))
     compared = for_readme(project.runs / "bench")
     if compared:
         text = between(text, "bench", compared)
@@ -50,7 +55,7 @@ def publish(project: Project, run_name: str) -> list[str]:
     picture = project.root / "docs" / PICTURE
     picture.parent.mkdir(exist_ok=True)
     shutil.copyfile(run / "evaluation" / "plots" / PICTURE, picture)
-    return ["README.md", f"docs/{PICTURE}", *write_time_lines(project, run_name, notebooks)]
+    return sorted({"README.md", f"docs/{PICTURE}", *changed})
 
 
 def scores_of(project: Project, run_name: str) -> dict:
@@ -62,17 +67,34 @@ def scores_of(project: Project, run_name: str) -> dict:
 
 
 def write_time_lines(project: Project, run_name: str, notebooks: list[Notebook]) -> list[str]:
-    """Write what notebooks of a run took into their opening lines; returns the files that changed."""
+    """Write what notebooks of a run took into their opening lines and the README; returns the files that changed."""
     run = project.runs / run_name
     seconds = _seconds(run)
-    where = f"with the profile cpu on two cores{kind_of_processor()}"
+    where = f"{PLACE}{kind_of_processor()}"
     changed = []
     for notebook in notebooks:
         memory = _memory(run, notebook)
         took = f"**It takes** {_spoken(seconds[notebook.name])} {where}"
         if _write_time_line(notebook.path, f"{took} and {memory:.1f} GB of memory." if memory else f"{took}."):
             changed.append(project.shown(notebook.path))
+    readme = project.root / "README.md"
+    before = readme.read_text(encoding="utf-8")
+    after = between(before, "times", table_of_times(read_notebooks(project.notebooks)))
+    if after != before:
+        write_text(readme, after)
+        changed.append("README.md")
     return changed
+
+
+def table_of_times(notebooks: Sequence[Notebook]) -> str:
+    """What the opening lines of the notebooks tell, as a table; a notebook that was never executed is left out."""
+    lines = ["| notebook | time | memory | two cores of |", "|---|---|---|---|"]
+    for notebook in notebooks:
+        prose = "\n".join(cell.source for cell in read_contents(notebook.path).prose)
+        if found := MEASURED.search(prose):
+            memory, processor = found["memory"] or "", found["processor"] or "a processor with 16-bit arithmetic"
+            lines.append(f"| {notebook.number} | {found['time']} | {memory} | {processor} |")
+    return "\n".join(lines)
 
 
 def between(text: str, name: str, content: str) -> str:
@@ -101,12 +123,6 @@ def _result(summary: dict) -> str:
     for row in summary["rows"]:
         lines.append(f"| {row['metric']} | {percent(row['base'])} | {percent(row['tuned'])} | {points(row['gain'])} |")
     return "\n".join(lines)
-
-
-def _times(notebooks: list[Notebook], seconds: dict[str, float]) -> str:
-    core = {notebook.number: seconds[notebook.name] for notebook in notebooks if notebook.number <= LAST_CORE}
-    parts = ", ".join(f"{number} {_spoken(taken)}" for number, taken in core.items())
-    return f"The last full run took {_spoken(sum(core.values()))} after the installation, on {machine()}: {parts}."
 
 
 def machine() -> str:
