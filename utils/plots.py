@@ -133,15 +133,15 @@ def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
     return figure
 
 
-def error_bars(kinds: dict[str, int], total: int) -> Figure:
-    """How often each kind of error occurs, the most frequent on top."""
+def error_bars(kinds: dict[str, int], total: int, unit: str = "questions") -> Figure:
+    """How often each kind of error occurs among `total` of a unit, the most frequent on top."""
     figure, axes = subplots(figsize=(7.0, 0.6 + 0.32 * max(1, len(kinds))))
     names = list(kinds)[::-1]
     axes.barh(names, [100 * kinds[name] / total for name in names], color=TUNED_COLOUR)
     for name in names:
         axes.annotate(f" {kinds[name]}", (100 * kinds[name] / total, name), va="center", fontsize=9)
     worst = max(kinds, key=kinds.__getitem__, default=None)
-    axes.set(title=f"The most frequent error: {worst}" if worst else "No errors", xlabel="% of questions")
+    axes.set(title=f"The most frequent error: {worst}" if worst else "No errors", xlabel=f"% of {unit}")
     return figure
 
 
