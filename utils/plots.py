@@ -50,8 +50,6 @@ def loss_curves(
 
     `unseen` says what of the validation examples was never trained on. Without a `title` it says how far the loss went.
     """
-    from matplotlib.ticker import LogLocator
-
     figure, (top, bottom) = subplots(2, 1, sharex=True, figsize=(7.0, 4.2), height_ratios=(3, 1))
     training = [(row["step"], row["loss"]) for row in log if "loss" in row]
     validation = [(row["step"], row["eval_loss"]) for row in log if "eval_loss" in row]
@@ -63,11 +61,7 @@ def loss_curves(
         top.plot(*zip(*validation, strict=True), color=TUNED_COLOUR, marker="o", label=label)
     if rates:
         bottom.plot(*zip(*rates, strict=True), color=LEARNING_RATE_COLOUR, linewidth=1.2)
-    top.set_yscale("log")
-    low, high = top.get_ylim()
-    top.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 1000 * low else (1,)))
-    top.yaxis.set_major_formatter("{x:.2g}")
-    top.yaxis.set_minor_formatter("")
+    _logarithmic(top)
     top.set(title=title or _how_far(log), ylabel=f"loss, {unit}")
     top.legend()
     bottom.set(xlabel="optimizer step", ylabel="learning rate")
@@ -339,13 +333,22 @@ def scaling_bands(
     if limit:
         axes.axhline(limit[1], color="black", linestyle=":", linewidth=1, label=limit[0])
     axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
     axes.set_xticks(counts, [str(count) for count in counts])
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
+    _logarithmic(axes)
     axes.set(title=title, xlabel="accelerators", ylabel=axis)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     return figure
+
+
+def _logarithmic(axes: Any) -> None:
+    """A logarithmic vertical axis with a few labels to each power of ten, or one where there are many powers."""
+    from matplotlib.ticker import LogLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 1000 * low else (1,)))
+    axes.yaxis.set_major_formatter("{x:.4g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def subplots(*arguments: int, **settings: Any) -> tuple[Figure, Any]:
