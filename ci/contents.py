@@ -48,11 +48,6 @@ class Contents:
     def prose(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.kind == "markdown"]
 
-    @property
-    def has_outputs(self) -> bool:
-        """True if it was ever executed."""
-        return any(cell.execution_count is not None or cell.outputs for cell in self.code)
-
 
 def read_contents(path: Path) -> Contents:
     """The contents of a notebook file."""

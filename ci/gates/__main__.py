@@ -6,7 +6,6 @@ import sys
 
 from ci.contents import read_contents
 from ci.gates.everything import faults_of_course, faults_of_page
-from ci.gates.executed import missing
 from ci.parameters import read_notebooks
 from ci.plan import find
 from ci.project import Project
@@ -22,8 +21,6 @@ def main(arguments: list[str]) -> int:
     faults = []
     for page in (read_contents(notebook.path) for notebook in selected):
         faults += [f"{page.path.name}: {fault}" for fault in faults_of_page(page)]
-        if why := missing(page):
-            print(f"{why}.")
     if not arguments:
         faults += faults_of_course(project, [read_contents(notebook.path) for notebook in notebooks])
     print("\n".join(faults) or "No faults.")

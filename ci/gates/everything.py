@@ -48,8 +48,7 @@ def faults_of_page(page: Contents) -> list[str]:
     gates = dict(OF_A_PAGE)
     if broken := gates.pop("parses")(page):
         return broken
-    gates |= {} if executed.missing(page) else OF_ITS_OUTPUTS
-    return [fault for gate in gates.values() for fault in gate(page)]
+    return [fault for gate in (gates | OF_ITS_OUTPUTS).values() for fault in gate(page)]
 
 
 def faults_of_course(project: Project, pages: Sequence[Contents]) -> list[str]:

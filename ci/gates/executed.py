@@ -9,16 +9,6 @@ from ci.exercises import all_code
 from ci.gates.structure import ABSOLUTE_PATH
 from ci.outputs import COURSE, EXECUTED, MOST_BYTES, WIDGET
 
-# Until the first `python3 ci/course.py refresh`. With False, a notebook without outputs is a fault.
-OUTPUTS_MAY_BE_MISSING = True
-
-
-def missing(page: Contents) -> str:
-    """Why the outputs of a notebook cannot be checked yet; empty if they can, or have to be there."""
-    if page.has_outputs or not OUTPUTS_MAY_BE_MISSING:
-        return ""
-    return f"{page.path.name} has no outputs yet: python3 ci/course.py refresh makes them"
-
 
 def counts(page: Contents) -> list[str]:
     """Executed once, from top to bottom: the counts are 1, 2, 3 …, and those of results agree."""

@@ -235,14 +235,10 @@ def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert executed.size(page)
 
 
-def test_outputs_may_be_missing_only_until_the_first_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_without_outputs_has_a_fault() -> None:
     page = notebook("x = 1")
-    monkeypatch.setattr(executed, "OUTPUTS_MAY_BE_MISSING", True)
-    assert executed.missing(page).startswith("03_train.ipynb has no outputs yet")
-    assert executed.missing(outputs(STREAM)) == ""
-    monkeypatch.setattr(executed, "OUTPUTS_MAY_BE_MISSING", False)
-    assert executed.missing(page) == ""
     assert executed.counts(page)
+    assert executed.code_is_executed(page)
 
 
 KNOWN = {"trl": "1.16.0", "torch": "2.13.0", "huggingface-hub": "1.2.3", "uv": "0.13.9"}

@@ -104,7 +104,7 @@ def test_one_notebook_alone_leaves_others_and_scores(course: Project, capsys: py
     before = other.read_text(encoding="utf-8")
     assert command(course, "refresh", "--only", "00") == 0
     assert capsys.readouterr().out.endswith("are in README.md, notebooks/00_first.ipynb\n")
-    assert read_contents(course.notebooks / "00_first.ipynb").has_outputs
+    assert any(cell.outputs for cell in read_contents(course.notebooks / "00_first.ipynb").code)
     assert other.read_text(encoding="utf-8") == before
     readme = (course.root / "README.md").read_text(encoding="utf-8")
     assert "| 00 |" in readme
@@ -162,7 +162,7 @@ def test_a_failure_leaves_the_notebooks_and_is_continued(
     second.write_text(json.dumps(content), encoding="utf-8")
     assert command(course, "refresh") == 1
     assert "Run the same command again to continue." in capsys.readouterr().out
-    assert not read_contents(course.notebooks / "00_first.ipynb").has_outputs
+    assert not any(cell.outputs for cell in read_contents(course.notebooks / "00_first.ipynb").code)
     gate.touch()
     assert command(course, "refresh") == 0
     assert "✓ 00 · The first  done before, skipped" in capsys.readouterr().out
