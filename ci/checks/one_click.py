@@ -136,7 +136,8 @@ def make_machine(folder: Path) -> Path:
 
     They lie outside the environment, so that pip never removes one; what it installs is found first.
     """
-    image, venv = folder / "image", folder / "venv"
+    # By this name dill, with which datasets hashes functions, knows the modules that need no copy.
+    image, venv = folder / "image" / "site-packages", folder / "venv"
     image.mkdir(parents=True)
     own = Path(sysconfig.get_path("purelib"))
     hidden = {name for package in ("numpy", *MISSING) for name in top_level(package)}
