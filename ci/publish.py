@@ -67,7 +67,11 @@ def scores_of(project: Project, run_name: str) -> dict:
 
 
 def write_time_lines(project: Project, run_name: str, notebooks: list[Notebook]) -> list[str]:
-    """Write what notebooks of a run took into their opening lines and the README; returns the files that changed."""
+    """Write what notebooks of a run took into their opening lines and the README; returns the files that changed.
+
+    Raises:
+        UsageError: the README has no marks between which the times stand.
+    """
     run = project.runs / run_name
     seconds = _seconds(run)
     where = f"{PLACE}{kind_of_processor()}"
@@ -92,7 +96,7 @@ def table_of_times(notebooks: Sequence[Notebook]) -> str:
     for notebook in notebooks:
         prose = "\n".join(cell.source for cell in read_contents(notebook.path).prose)
         if found := MEASURED.search(prose):
-            memory, processor = found["memory"] or "", found["processor"] or "a processor with 16-bit arithmetic"
+            memory, processor = found["memory"] or "", found["processor"] or "a faster processor"
             lines.append(f"| {notebook.number} | {found['time']} | {memory} | {processor} |")
     return "\n".join(lines)
 

@@ -47,7 +47,7 @@ def execute(project: Project, request: Request, notebooks: list[Notebook]) -> bo
 def write_back(project: Project, run_name: str, notebooks: list[Notebook], *, whole: bool) -> list[str]:
     """Write the outputs of a run into these notebooks; returns the files written.
 
-    The lines of times are renewed too and, if the run is `whole`, the README's tables and figures.
+    The lines of times and the README's table of them are renewed too; if the run is `whole`, its scores and figures.
 
     Raises:
         UsageError: the run lacks scores or a notebook, ran it with other values or code, or the result is too large.

@@ -75,7 +75,7 @@ def test_a_clean_run_is_written_back_and_nothing_is_stale(course: Project, capsy
     assert "with the profile cpu on two cores." in page.cells[0].source
     readme = (course.root / "README.md").read_text(encoding="utf-8")
     assert "54.7%" in readme
-    assert re.search(r"^\| 00 \| \d+ s \|  \| a processor with 16-bit arithmetic \|$", readme, re.MULTILINE)
+    assert re.search(r"^\| 00 \| \d+ s \|  \| a faster processor \|$", readme, re.MULTILINE)
     assert keys == [key_of(path, {}, common_hash(course)) for path in (first, second)]
 
     # Papermill and ruff take notebooks with outputs as they take others.
