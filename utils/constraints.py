@@ -25,6 +25,7 @@ FUNCTIONS = AGGREGATES | frozenset("ROUND ABS LENGTH LOWER UPPER SUBSTR CAST COA
 TYPES = frozenset("INTEGER REAL TEXT".split())
 ENDS_CLAUSE = frozenset({"WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "INTERSECT", "EXCEPT", ")", ""})
 NEVER_LAST = KEYWORDS - {"NULL", "END", "ASC", "DESC"}
+NAME_FOLLOWS = {"FROM": "(", "JOIN": "(", "AS": ""}  # a name, or else this
 CONDITIONS = frozenset("LIKE IN BETWEEN IS NOT OR EXISTS CASE WHEN THEN ELSE END".split())
 MAX_BRACKETS = 4
 MAX_STATES = 10_000
@@ -136,12 +137,12 @@ class SchemaConstraint:
         word, before = words[index], words[index - 1] if index else ""
         if before == "." and not NAME.match(word):
             raise _Refused
-        if re.match(r"[\d']", word) and before.upper() in {"FROM", "JOIN", "AS"}:
+        if before.upper() in NAME_FOLLOWS and not NAME.match(word) and word != NAME_FOLLOWS[before.upper()]:
             raise _Refused
         if before == "(" and words[index - 2] == "strftime" and not "'%".startswith(word[:2]):
             raise _Refused
         if word == "(":
-            if before in self.names or len(state.brackets) == MAX_BRACKETS:
+            if before in self.names or before.upper() in {"ASC", "DESC"} or len(state.brackets) == MAX_BRACKETS:
                 raise _Refused
             state.brackets.append(False)
         elif word == ")":

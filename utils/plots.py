@@ -1,11 +1,17 @@
-"""The figures of the course, in one style. Each function returns the figure; `save` writes it as a compact PNG."""
+"""The figures of the course, in one style. Each function returns the figure; `save` writes it as a compact PNG.
+
+Without a `title` a figure states what it shows (see `utils.figure_titles`).
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from utils import figure_titles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
 
 BASE_COLOUR, TUNED_COLOUR, QUIET_COLOUR = "#8a8f98", "#d9822b", "#c9ccd1"
 LEARNING_RATE_COLOUR = "#2b6cb0"
+TITLE_LETTERS = 9.5  # of an inch of a title
 BAND_COLOURS = (BASE_COLOUR, TUNED_COLOUR, LEARNING_RATE_COLOUR, "#2f855a")
 
 STYLE = {
@@ -61,7 +68,7 @@ def loss_curves(
         top.plot(*zip(*validation, strict=True), color=TUNED_COLOUR, marker="o", label=label)
     if rates:
         bottom.plot(*zip(*rates, strict=True), color=LEARNING_RATE_COLOUR, linewidth=1.2)
-    _logarithmic(top)
+    logarithmic(top)
     top.set(title=title or _how_far(log), ylabel=f"loss, {unit}")
     top.legend()
     bottom.set(xlabel="optimizer step", ylabel="learning rate")
@@ -100,7 +107,7 @@ def length_histogram(lengths: dict[str, Sequence[int]], limit: int) -> Figure:
     return figure
 
 
-def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
+def compare_bars(groups: dict[str, dict[str, Interval]], title: str = "") -> Figure:
     """Bars with 95% intervals: a group for each outer key (a metric or a level), a bar for each inner key."""
     figure, axes = subplots()
     names = list(next(iter(groups.values())))
@@ -122,7 +129,8 @@ def compare_bars(groups: dict[str, dict[str, Interval]], title: str) -> Figure:
                 fontsize=9,
             )
     axes.set_xticks(range(len(groups)), list(groups))
-    axes.set(title=title, ylabel="% of questions", ylim=(0, 108))
+    axes.set(ylabel="% of questions", ylim=(0, 108))
+    entitle(axes, title or figure_titles.first_group(groups))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -152,7 +160,7 @@ def parameter_bars(counts: dict[str, int]) -> Figure:
     return figure
 
 
-def spread_bars(values: dict[str, Sequence[float]], title: str, axis: str) -> Figure:
+def spread_bars(values: dict[str, Sequence[float]], subject: str, axis: str) -> Figure:
     """A bar for the median of each entry's values, with a line from the smallest to the largest; first entry on top."""
     figure, axes = subplots(figsize=(7.0, 0.9 + 0.38 * len(values)))
     for position, (name, measured) in enumerate(reversed(values.items())):
@@ -162,22 +170,24 @@ def spread_bars(values: dict[str, Sequence[float]], title: str, axis: str) -> Fi
         axes.errorbar(middle, name, xerr=[[middle - low], [high - middle]], color="black", linewidth=1, capsize=3)
         axes.annotate(f" {middle:,.3g}" if middle < 100 else f" {middle:,.0f}", (high, name), va="center", fontsize=9)
     axes.margins(x=0.12, y=0.02)
-    axes.set(title=title, xlabel=axis, xlim=(0, None))
+    axes.set(xlabel=axis, xlim=(0, None))
+    entitle(axes, figure_titles.first_and_last_median(subject, values))
     return figure
 
 
-def memory_curve(steps: Sequence[int], gigabytes: dict[str, Sequence[float]], title: str = "Memory") -> Figure:
+def memory_curve(steps: Sequence[int], gigabytes: dict[str, Sequence[float]], subject: str = "Memory") -> Figure:
     """Memory after so many steps, a line for each entry."""
     figure, axes = subplots()
     for (name, values), colour in zip(gigabytes.items(), (TUNED_COLOUR, BASE_COLOUR), strict=False):
         axes.plot(steps, values, color=colour, linewidth=1.2, label=name)
-    axes.set(title=title, xlabel="optimizer step", ylabel="GB", ylim=(0, None))
+    axes.set(xlabel="optimizer step", ylabel="GB", ylim=(0, None))
+    entitle(axes, figure_titles.peaks(subject, gigabytes))
     axes.legend()
     return figure
 
 
 def measured_and_estimated(
-    series: dict[str, tuple[Sequence[float], Sequence[float], Sequence[float]]], title: str, axis: str
+    series: dict[str, tuple[Sequence[float], Sequence[float], Sequence[float]]], subject: str, axis: str
 ) -> Figure:
     """A panel for each entry: its name below, and over x the measured values as dots, the estimated ones as a line."""
     figure, panels = subplots(1, len(series), figsize=(3.0 * len(series), 3.0), sharey=True, squeeze=False)
@@ -185,7 +195,8 @@ def measured_and_estimated(
         axes.plot(x, estimated, color=BASE_COLOUR, linewidth=1.2, label="estimated")
         axes.plot(x, measured, "o", color=TUNED_COLOUR, label="measured")
         axes.set(xlabel=name, ylim=(0, None), xlim=(0, 1.05 * max(x)))
-    panels[0][0].set(title=title, ylabel=axis)
+    panels[0][0].set(ylabel=axis)
+    entitle(panels[0][0], figure_titles.error_of_estimates(subject, series))
     panels[0][-1].legend()
     return figure
 
@@ -216,11 +227,11 @@ def panel_bars(measures: dict[str, dict[str, float | Interval]], title: str) -> 
             axes.annotate(f" {text}", (high, name), va="center", fontsize=9)
         axes.margins(x=0.3, y=0.03)
         axes.set(xlabel=measure, xlim=(0, None))
-    panels[0][0].set(title=title)
+    entitle(panels[0][0], title)
     return figure
 
 
-def load_curves(ways: dict[str, Sequence[Load]], title: str = "A server under load") -> Figure:
+def load_curves(ways: dict[str, Sequence[Load]], title: str = "") -> Figure:
     """Against the number of requests at a time: how long they take, and beside it what is answered altogether.
 
     A colour for each way of answering.
@@ -233,12 +244,12 @@ def load_curves(ways: dict[str, Sequence[Load]], title: str = "A server under lo
         right.plot(clients, [load.tokens_per_second for load in loads], label=name, **style)
     for axes, unit in ((left, "answered within, seconds"), (right, "tokens per second, all together")):
         axes.set(xlabel="requests at a time", ylabel=unit, xticks=clients, ylim=(0, None))
-    left.set(title=title)
+    entitle(left, title or figure_titles.throughput(ways))
     left.legend(fontsize=8)
     return figure
 
 
-def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str], title: str) -> Figure:
+def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str], title: str = "") -> Figure:
     """How often each true class (rows) was taken for each class (columns); darker: a larger share of its row."""
     figure, axes = subplots(figsize=(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names)))
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
@@ -249,11 +260,12 @@ def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str], titl
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=9)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
-    axes.set(title=title, xlabel="predicted", ylabel="true")
+    axes.set(xlabel="predicted", ylabel="true")
+    entitle(axes, title or figure_titles.most_confused(counts, names))
     return figure
 
 
-def reliability_diagram(curves: dict[str, Sequence[Bin]], title: str = "As sure as right?") -> Figure:
+def reliability_diagram(curves: dict[str, Sequence[Bin]], title: str = "") -> Figure:
     """Accuracy over confidence, a line for each entry; on the dotted diagonal the two are equal."""
     figure, axes = subplots(figsize=(4.6, 3.6))
     axes.plot((0, 1), (0, 1), color="black", linestyle=":", linewidth=1)
@@ -261,14 +273,15 @@ def reliability_diagram(curves: dict[str, Sequence[Bin]], title: str = "As sure 
         confidence, accuracy = [one.confidence for one in bins], [one.accuracy for one in bins]
         axes.plot(confidence, accuracy, color=colour, linewidth=1.2, label=name)
         axes.scatter(confidence, accuracy, [4 + one.count for one in bins], color=colour)
-    axes.set(title=title, xlabel="confidence (larger dot: more questions)", ylabel="share that is right")
+    axes.set(xlabel="confidence (larger dot: more questions)", ylabel="share that is right")
     axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
+    entitle(axes, title or figure_titles.calibration(curves))
     axes.legend(loc="upper left")
     return figure
 
 
 def named_and_found(
-    curve: Sequence[tuple[float, Interval]], points: dict[str, tuple[float, Interval]], title: str
+    curve: Sequence[tuple[float, Interval]], points: dict[str, tuple[float, Interval]], title: str = ""
 ) -> Figure:
     """How often no table is missing, in percent, over how many tables are named: a curve of thresholds, and points."""
     figure, axes = subplots()
@@ -278,14 +291,20 @@ def named_and_found(
     for (name, (x, share)), colour in zip(points.items(), colours, strict=False):
         error = [[100 * (share.value - share.low)], [100 * (share.high - share.value)]]
         axes.errorbar(x, 100 * share.value, yerr=error, fmt="o", color=colour, capsize=3, label=name)
-    axes.set(title=title, xlabel="tables named for a question", ylabel="% of questions, none missing", ylim=(0, 104))
+    axes.set(xlabel="tables named for a question", ylabel="% of questions, none missing", ylim=(0, 104))
     axes.set_xlim(0, None)
+    entitle(axes, title or figure_titles.as_many_named(curve, points, "encoder"))
     axes.legend(loc="lower right")
     return figure
 
 
-def panel_lines(panels: dict[str, dict[str, Sequence[tuple[float, float]]]], title: str, axis: str) -> Figure:
-    """A panel for each entry, its name beside it, with a line of (x, y) for each of its entries; `axis` names x."""
+def panel_lines(
+    panels: dict[str, dict[str, Sequence[tuple[float, float]]]], title: str = "", axis: str = "optimizer step"
+) -> Figure:
+    """A panel for each entry, its name beside it, with a line of (x, y) for each of its entries; `axis` names x.
+
+    Without a `title` it says what became of the first panel's lines.
+    """
     figure, found = subplots(1, len(panels), figsize=(3.1 * len(panels), 3.0), squeeze=False)
     for (name, lines), axes in zip(panels.items(), found[0], strict=True):
         for (label, points), colour in zip(
@@ -295,12 +314,12 @@ def panel_lines(panels: dict[str, dict[str, Sequence[tuple[float, float]]]], tit
         axes.set(xlabel=axis, ylabel=name)
         if len(lines) > 1:
             axes.legend(fontsize=8)
-    found[0][0].set(title=title)
+    entitle(found[0][0], title or figure_titles.halves(*next(iter(panels.items()))))
     return figure
 
 
-def stacked_bars(parts: dict[str, dict[str, float]], title: str, axis: str) -> Figure:
-    """A bar for each outer key, the first on top, made up of the values of its inner keys."""
+def stacked_bars(parts: dict[str, dict[str, float]], title: str = "", axis: str = "GB") -> Figure:
+    """A bar for each outer key, the first on top, of the values of its inner keys; `axis` begins with a unit."""
     figure, axes = subplots(figsize=(7.0, 1.1 + 0.42 * len(parts)))
     names = list(parts)[::-1]
     left = [0.0] * len(names)
@@ -311,20 +330,22 @@ def stacked_bars(parts: dict[str, dict[str, float]], title: str, axis: str) -> F
     for name, total in zip(names, left, strict=True):
         axes.annotate(f" {total:.3g}", (total, name), va="center", fontsize=9)
     axes.margins(x=0.12)
-    axes.set(title=title, xlabel=axis)
+    axes.set(xlabel=axis)
+    entitle(axes, title or figure_titles.totals_of_ends(parts, axis.partition(" ")[0]))
     axes.legend(loc="lower right")
     return figure
 
 
 def scaling_bands(
     bands: dict[str, tuple[Sequence[int], Sequence[float], Sequence[float]]],
-    title: str,
-    axis: str,
+    title: str = "",
+    axis: str = "GB",
     limit: tuple[str, float] | None = None,
 ) -> Figure:
     """Over the number of accelerators, both axes logarithmic, a band from the lower to the upper values of each entry.
 
-    Equal values give a line; `limit` is a name and a height to be marked.
+    Equal values give a line; `limit` is a name and a height to be marked. Without a `title` it says from where on each
+    band stays below the limit, or where there is none, how much faster the most accelerators are than one.
     """
     figure, axes = subplots()
     for (name, (counts, low, high)), colour in zip(bands.items(), BAND_COLOURS, strict=False):
@@ -334,13 +355,19 @@ def scaling_bands(
         axes.axhline(limit[1], color="black", linestyle=":", linewidth=1, label=limit[0])
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts, [str(count) for count in counts])
-    _logarithmic(axes)
-    axes.set(title=title, xlabel="accelerators", ylabel=axis)
+    logarithmic(axes)
+    axes.set(xlabel="accelerators", ylabel=axis)
+    entitle(axes, title or (figure_titles.fits_from(bands, limit) if limit else figure_titles.speedups(bands)))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     return figure
 
 
-def _logarithmic(axes: Any) -> None:
+def entitle(axes: Any, title: str) -> None:
+    """A title in as many lines as it takes beside the left edge of the figure's first panel."""
+    axes.set_title("\n".join(textwrap.wrap(title, int((axes.figure.get_figwidth() - 0.7) * TITLE_LETTERS))))
+
+
+def logarithmic(axes: Any) -> None:
     """A logarithmic vertical axis with a few labels to each power of ten, or one where there are many powers."""
     from matplotlib.ticker import LogLocator
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import TYPE_CHECKING
 
-from utils.plots import BASE_COLOUR, LEARNING_RATE_COLOUR, QUIET_COLOUR, TUNED_COLOUR, subplots
+from utils.figure_titles import halves
+from utils.plots import BASE_COLOUR, LEARNING_RATE_COLOUR, QUIET_COLOUR, TUNED_COLOUR, entitle, subplots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,9 +58,11 @@ def margins_by_step(logs: Mapping[str, tuple[Sequence[dict[str, float]], float]]
         steps, margins = [row["step"] for row in log], [row["rewards/margins"] / beta for row in log]
         axes.plot(steps, margins, color=colour, linewidth=1.2, marker=".", label=name)
     axes.axhline(0, color="black", linewidth=0.6)
-    ends = {name: log[-1]["rewards/margins"] / beta for name, (log, beta) in logs.items()}
-    title = "Margin at the end: " + ", ".join(f"{name} {margin:.2g}" for name, margin in ends.items()) + " nats"
-    axes.set(title=title, xlabel="optimizer step", ylabel="margin, nats")
+    shared = min(len(log) for log, _ in logs.values())
+    means = {name: fmean(row["rewards/margins"] for row in log[:shared]) / beta for name, (log, beta) in logs.items()}
+    found = ", ".join(f"{name} {margin:.2g}" for name, margin in means.items())
+    axes.set(xlabel="optimizer step", ylabel="margin, nats")
+    entitle(axes, f"Mean margin of the first {shared} steps: {found} nats")
     axes.legend()
     return figure
 
@@ -80,7 +84,7 @@ def reward_curves(log: Sequence[dict[str, float]]) -> Figure:
         axes.set(xlabel="optimizer step", ylabel=name)
     panels[0].axhline(0, color="black", linewidth=0.6)
     panels[0].legend()
-    margins = [row["rewards/margins"] for row in rows]
-    panels[0].set(title=f"The margin went from {margins[0]:.2g} to {margins[-1]:.2g}")
+    margins = [(row["step"], row["rewards/margins"]) for row in rows]
+    entitle(panels[0], halves("margin", {"mean": margins}))
     panels[2].set(ylim=(-0.05, 1.05))
     return figure

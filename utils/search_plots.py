@@ -1,4 +1,4 @@
-"""The figures of a search, in the style of the course."""
+"""The figures of a search, in the style of the course. Without a `title` each states what it shows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from utils.plots import BASE_COLOUR, LEARNING_RATE_COLOUR, TUNED_COLOUR, subplots
+from utils import figure_titles
+from utils.plots import BASE_COLOUR, LEARNING_RATE_COLOUR, TUNED_COLOUR, entitle, subplots
 from utils.tuning import mean_interval
 
 if TYPE_CHECKING:
@@ -14,26 +15,29 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-def loss_over_rate(losses: Mapping[float, float], title: str) -> Figure:
+def loss_over_rate(losses: Mapping[float, float], title: str = "") -> Figure:
     """Validation loss over the learning rate, which has a logarithmic axis."""
     figure, axes = subplots()
     axes.plot(losses.keys(), losses.values(), color=TUNED_COLOUR, marker="o", linewidth=1.2)
-    axes.set(title=title, xscale="log", xlabel="learning rate", ylabel="validation loss")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="validation loss")
+    known = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
+    entitle(axes, title or f"The loss is lowest at a learning rate of {min(known, key=known.__getitem__, default=0):g}")
     return figure
 
 
-def best_over_steps(curves: Mapping[str, Sequence[tuple[int, float]]], title: str) -> Figure:
+def best_over_steps(curves: Mapping[str, Sequence[tuple[int, float]]], title: str = "") -> Figure:
     """The lowest loss so far over the optimizer steps spent, a line for each way of searching."""
     figure, axes = subplots()
     for (name, curve), colour in zip(curves.items(), (BASE_COLOUR, TUNED_COLOUR), strict=False):
         known = [(steps, loss) for steps, loss in curve if math.isfinite(loss)]
         axes.step(*zip(*known, strict=True), where="post", color=colour, marker="o", linewidth=1.2, label=name)
-    axes.set(title=title, xlabel="optimizer steps spent", ylabel="lowest validation loss so far", xlim=(0, None))
+    axes.set(xlabel="optimizer steps spent", ylabel="lowest validation loss so far", xlim=(0, None))
+    entitle(axes, title or figure_titles.best_of_each(curves))
     axes.legend()
     return figure
 
 
-def parallel_coordinates(study: Study, title: str) -> Figure:
+def parallel_coordinates(study: Study, title: str = "") -> Figure:
     """A line for each complete trial through all its values; the darker, the better. Drawn by Optuna."""
     from matplotlib import pyplot
     from optuna.visualization.matplotlib import plot_parallel_coordinate
@@ -41,12 +45,19 @@ def parallel_coordinates(study: Study, title: str) -> Figure:
     figure = plot_parallel_coordinate(study, target_name="validation loss").figure
     figure.set_size_inches(7.0, 3.4)
     figure.axes[0].set_title("", loc="center")  # Optuna's own
-    figure.axes[0].set_title(title, loc="left", fontweight="bold")
+    entitle(figure.axes[0], title or best_settings(study))
     pyplot.close(figure)  # so that a notebook shows it only once
     return figure
 
 
-def importance_bars(study: Study, title: str) -> Figure:
+def best_settings(study: Study) -> str:
+    """The values of the best trial, as a title."""
+    best = study.best_trial
+    values = (f"{name} {f'{value:.2g}' if isinstance(value, float) else value}" for name, value in best.params.items())
+    return f"Trial {best.number} is best: " + ", ".join(values)
+
+
+def importance_bars(study: Study, title: str = "") -> Figure:
     """The share of the losses' variance that each parameter explains, by fANOVA (Hutter et al., 2014)."""
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
@@ -54,11 +65,13 @@ def importance_bars(study: Study, title: str) -> Figure:
     figure, axes = subplots(figsize=(7.0, 0.9 + 0.38 * len(shares)))
     names = list(shares)[::-1]
     axes.barh(names, [100 * shares[name] for name in names], color=TUNED_COLOUR)
-    axes.set(title=title, xlabel="% of the variance", xlim=(0, 100))
+    axes.set(xlabel="% of the variance", xlim=(0, 100))
+    largest = max(shares, key=shares.__getitem__)
+    entitle(axes, title or f"{largest} explains {shares[largest]:.0%} of the variance")
     return figure
 
 
-def seed_scatter(groups: Mapping[str, Sequence[float]], title: str) -> Figure:
+def seed_scatter(groups: Mapping[str, Sequence[float]], title: str = "") -> Figure:
     """For each setting a dot for every seed, and the mean with its 95% interval."""
     figure, axes = subplots(figsize=(7.0, 1.0 + 0.5 * len(groups)))
     for position, values in enumerate(reversed(groups.values())):
@@ -68,5 +81,7 @@ def seed_scatter(groups: Mapping[str, Sequence[float]], title: str) -> Figure:
             error = [[found.value - found.low], [found.high - found.value]]
             axes.errorbar(found.value, position, xerr=error, color=LEARNING_RATE_COLOUR, marker="|", capsize=4)
     axes.set_yticks(range(len(groups)), list(groups)[::-1])
-    axes.set(title=title, xlabel="validation loss", ylim=(-0.6, len(groups) - 0.4))
+    axes.set(xlabel="validation loss", ylim=(-0.6, len(groups) - 0.4))
+    means = {name: mean_interval(values) for name, values in groups.items()}
+    entitle(axes, title or figure_titles.difference_of_means(means))
     return figure

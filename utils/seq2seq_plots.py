@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from utils.plots import BASE_COLOUR, TUNED_COLOUR, subplots
+from utils.plots import BASE_COLOUR, TUNED_COLOUR, entitle, logarithmic, subplots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,35 +37,51 @@ def mask_panels(read: Sequence[str], written: Sequence[str]) -> Figure:
     figure, axes = subplots(1, 4, figsize=(11.0, 3.6), width_ratios=(1, 1, 1, 1.5))
     for (title, (rows, columns, mask)), panel in zip(panels.items(), axes, strict=True):
         panel.imshow(mask, cmap="Oranges", vmin=0, vmax=1.6, aspect="auto")
-        _name(panel, rows, columns, title)
+        _name(panel, rows, columns)
+        panel.set_title(title, fontweight="normal")
+    figure.suptitle("Only a decoder is kept from seeing what comes later", x=0.01, ha="left", fontweight="bold")
     axes[0].set_ylabel("looks …")
     axes[0].set_xlabel("… at")
     return figure
 
 
 def attention_map(
-    weights: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str
+    weights: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str = ""
 ) -> Figure:
-    """Shares of attention, each row with the sum 1: rows look at columns; darker is more."""
+    """Shares of attention, each row with the sum 1: rows look at columns; darker is more.
+
+    Without a `title` it says who looks most firmly at one place.
+    """
     figure, axes = subplots(figsize=(1.5 + 0.32 * len(columns), 1.3 + 0.24 * len(rows)))
     axes.imshow(weights, cmap="Oranges", vmin=0, aspect="auto")
-    _name(axes, rows, columns, title)
+    _name(axes, rows, columns)
+    share, row, column = max(
+        (s, row, column)
+        for row, line in zip(rows, weights, strict=True)
+        for s, column in zip(line, columns, strict=True)
+    )
+    entitle(axes, title or f"Where {row} is written, {share:.0%} of the attention is at {column}")
     return figure
 
 
-def beginnings_over_training(steps: Sequence[int], losses: Mapping[str, Sequence[float]], title: str) -> Figure:
-    """Mean loss over optimizer steps, a line for each kind of beginning."""
+def beginnings_over_training(steps: Sequence[int], losses: Mapping[str, Sequence[float]], title: str = "") -> Figure:
+    """Mean loss over optimizer steps, a line for each of two kinds of beginnings.
+
+    Without a `title` it says how many times as high the second line is.
+    """
     figure, axes = subplots()
     for (name, values), colour in zip(losses.items(), (BASE_COLOUR, TUNED_COLOUR), strict=False):
         axes.plot(steps, values, marker="o", linewidth=1.2, color=colour, label=name)
-    axes.set(title=title, xlabel="optimizer step", ylabel="loss, nats per token", yscale="log")
-    axes.yaxis.set_major_formatter("{x:.2g}")
-    axes.yaxis.set_minor_formatter("{x:.2g}")
+    axes.set(xlabel="optimizer step", ylabel="loss, nats per token")
+    logarithmic(axes)
+    (_, lower), (name, higher) = losses.items()
+    times = [above / below for above, below in zip(higher, lower, strict=True)]
+    found = f"Loss {name}: {times[-1]:.2g} times as high in the end, {times[0]:.2g} times at first"
+    entitle(axes, title or found)
     axes.legend()
     return figure
 
 
-def _name(axes: Axes, rows: Sequence[str], columns: Sequence[str], title: str) -> None:
+def _name(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
     axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=8)
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
-    axes.set(title=title)

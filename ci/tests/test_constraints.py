@@ -66,6 +66,10 @@ def test_nothing_follows_a_semicolon(clinic: SchemaConstraint) -> None:
         "SELECT pets.name FROM pets JOIN owners ON pets.id = owners.id ",
         "SELECT name FROM pets JOIN",  # bare columns, then a join
         "SELECT name FROM pets WHERE MAX(",
+        "SELECT name FROM ‘pets’",
+        "SELECT a.name FROM pets AS a JOIN ‘NULL’",
+        "SELECT CAST(name AS (",
+        "SELECT name FROM pets ORDER BY name DESC(",
         "SELECT name FROM pets)",
         "DELETE",
     ],

@@ -47,11 +47,11 @@ def test_rewards_by_step() -> None:
     assert list(left.lines[1].get_ydata()) == pytest.approx([-0.2, -0.4, -0.6])
     assert list(middle.lines[0].get_ydata()) == pytest.approx([0.3, 0.6, 0.9])
     assert list(right.lines[0].get_ydata()) == [0.5, 0.5, 0.5]
-    assert left.get_title(loc="left") == "The margin went from 0.3 to 0.9"
+    assert left.get_title(loc="left") == "Margin, from first to second half: mean 0.3 → 0.75"
 
 
 def test_margins_are_in_nats() -> None:
     axes = margins_by_step({"DPO": (LOG, 0.1), "IPO": (LOG[:2], 1.0)}).axes[0]
     assert list(axes.lines[0].get_ydata()) == pytest.approx([3, 6, 9])
     assert list(axes.lines[1].get_ydata()) == pytest.approx([0.3, 0.6])
-    assert axes.get_title(loc="left") == "Margin at the end: DPO 9, IPO 0.6 nats"
+    assert axes.get_title(loc="left") == "Mean margin of the first 2 steps: DPO 4.5, IPO 0.45 nats"
