@@ -86,7 +86,7 @@ class Traces:
         if self.days:
             yield rf"\b(?:{'|'.join(sorted(self.days))}){TIME_OF_DAY}", "…"
         name = rf"{re.escape(self.run_name)}(?![A-Za-z0-9_])"
-        yield rf"(?:(?<=\bruns/)|(?<=--name )){name}", RUN_OF_DEFAULTS
+        yield rf"(?:(?<=\bruns/)|(?<=--name )|(?<=\b[Ss]tudy )){name}", RUN_OF_DEFAULTS
 
 
 def with_outputs(notebook: NotebookNode, executed: NotebookNode, traces: Traces) -> NotebookNode:

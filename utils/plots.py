@@ -364,7 +364,8 @@ def scaling_bands(
 
 def entitle(axes: Any, title: str) -> None:
     """A title in as many lines as it takes beside the left edge of the figure's first panel."""
-    axes.set_title("\n".join(textwrap.wrap(title, int((axes.figure.get_figwidth() - 0.7) * TITLE_LETTERS))))
+    lines = textwrap.wrap(title, int((axes.figure.get_figwidth() - 0.7) * TITLE_LETTERS))
+    axes.set_title("\n".join(lines), loc="left", fontweight="bold")
 
 
 def logarithmic(axes: Any) -> None:

@@ -43,6 +43,8 @@ def parallel_coordinates(study: Study, title: str = "") -> Figure:
     from optuna.visualization.matplotlib import plot_parallel_coordinate
 
     figure = plot_parallel_coordinate(study, target_name="validation loss").figure
+    for lines in figure.axes[0].collections:
+        lines.set_cmap(pyplot.get_cmap("viridis"))  # of Optuna's own map the light end cannot be seen
     figure.set_size_inches(7.0, 3.4)
     figure.axes[0].set_title("", loc="center")  # Optuna's own
     entitle(figure.axes[0], title or best_settings(study))
@@ -54,7 +56,12 @@ def best_settings(study: Study) -> str:
     """The values of the best trial, as a title."""
     best = study.best_trial
     values = (f"{name} {f'{value:.2g}' if isinstance(value, float) else value}" for name, value in best.params.items())
-    return f"Trial {best.number} is best: " + ", ".join(values)
+    return f"Trial {best.number} is the best of {complete_trials(study)} that are complete: " + ", ".join(values)
+
+
+def complete_trials(study: Study) -> int:
+    """How many trials were neither pruned nor failed."""
+    return sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
 
 
 def importance_bars(study: Study, title: str = "") -> Figure:
@@ -67,7 +74,9 @@ def importance_bars(study: Study, title: str = "") -> Figure:
     axes.barh(names, [100 * shares[name] for name in names], color=TUNED_COLOUR)
     axes.set(xlabel="% of the variance", xlim=(0, 100))
     largest = max(shares, key=shares.__getitem__)
-    entitle(axes, title or f"{largest} explains {shares[largest]:.0%} of the variance")
+    entitle(
+        axes, title or f"{largest} explains {shares[largest]:.0%} of the variance of {complete_trials(study)} trials"
+    )
     return figure
 
 

@@ -55,6 +55,11 @@ def sentences(result: dict[str, Any]) -> list[str]:
             f"The validation loss of the course's trainer differs from that of TRL's by at most "
             f"{max(map(abs, gaps)):.3f} after the same steps."
         )
+    if "bare" in runs:
+        said.append(
+            "The bare loop trains all weights, and on every token, as tutorials do. After so few steps the losses tell "
+            "only whether two programs do the same, not which of them learns better."
+        )
     return said + [f"{METHODS[method]} is missing: {why.rstrip('.')}." for method, why in result["skipped"].items()]
 
 

@@ -25,7 +25,9 @@ def write_rows(path: Path, rows: int) -> Path:
         for number in range(rows):
             n = number // 2 if number % 50 == 49 else number
             question = f"Order {n}: please send {n % 97 + 2} {ITEMS[n % 10]} to {TOWNS[n // 10 % 10]}. What is ordered?"
-            answer = json.dumps({"item": ITEMS[n % 10], "count": n % 97 + 2, "town": TOWNS[n // 10 % 10]})
+            answer = json.dumps(
+                {"item": ITEMS[n % 10], "count": n % 97 + 2, "town": TOWNS[n // 10 % 10]}, ensure_ascii=False
+            )
             file.write(json.dumps({"question": question, "answer": answer}, ensure_ascii=False) + "\n")
     return path
 

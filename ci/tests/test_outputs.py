@@ -56,6 +56,7 @@ def test_text_is_what_a_terminal_shows_in_the_end(text: str, seen: str) -> None:
         ("wrote /tmp/tmpab12cd_4/harbour.jsonl", "wrote tmp/harbour.jsonl"),
         ("runs/refresh-own-data, runs/refreshed", "runs/course-own-data, runs/refreshed"),
         ("python3 ci/course.py run --name refresh --from 03", "python3 ci/course.py run --name course --from 03"),
+        ("Study refresh-search: 6 trials", "Study course-search: 6 trials"),
         ("on node-17, not on node-170", "on localhost, not on node-170"),
         ("begun 2026-11-26T15:58:54.123+00:00, ended 2026-11-26 16:01", "begun …, ended …"),
         ("a row of 2024-05-01 10:00", "a row of 2024-05-01 10:00"),
