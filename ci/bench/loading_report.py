@@ -32,13 +32,13 @@ def sentences(result: dict[str, Any]) -> list[str]:
     """The loads, and the slowest import."""
     light = light_imports(result)
     slowest, seconds = next(iter(light.items()))
-    heavy = [f"`{name}`" for name in result["imports"] if name not in light]
+    heavy = len(result["imports"]) - len(light)
     first, model, data = (Spread.of(result["loads"][name]).text(".1f") for name in ("first", "model", "data"))
     return [
         f"The model loads from its cache in {model} s (the first time in a process in {first} s, most of which goes "
         f"into what transformers imports for it), all data in {data} s. Of the {len(light)} modules of `utils` "
         f"that do without torch, `{slowest}` takes longest to import, {Spread.of(seconds).text('.2f')} s"
-        + (f"; {', '.join(heavy)} import it." if heavy else ".")
+        + (f"; the {heavy} others import it." if heavy else ".")
     ]
 
 

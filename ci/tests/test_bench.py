@@ -422,9 +422,9 @@ def test_generation_needs_a_tuned_model(setting: Setting, pretended: Pretended) 
         generate.bench_generation(Setting(setting.project, "other"))
 
 
-def test_loading_names_what_needs_torch(setting: Setting, pretended: Pretended) -> None:
+def test_loading_counts_what_needs_torch(setting: Setting, pretended: Pretended) -> None:
     text = report.text("load", load.bench_loading(setting))
-    assert "`attention` import it" in text
+    assert "; the 1 others import it." in text
     assert "`module` takes longest" in text
     assert "| `import utils.attention` | 1.50 | cannot |" in text
 
