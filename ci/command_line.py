@@ -105,7 +105,10 @@ def make_parser() -> OneLineParser:
     )
     sweep.set_defaults(command=sweep_command)
     add_options(sweep)
-    for command in (run, test, bench, book, refresh, sweep):
+    publishing = commands.add_parser("publish", help="write a run's figures into the README and the notebooks")
+    publishing.set_defaults(command=publish_command)
+    publishing.add_argument("--name", default="course", help="the run (default: course)")
+    for command in (run, test, bench, book, refresh, sweep, publishing):
         command.add_argument(
             "--torch",
             choices=environment.TORCH_CHOICES,
@@ -117,9 +120,6 @@ def make_parser() -> OneLineParser:
     rename = commands.add_parser("badges", help="point all badges and clone commands at a repository")
     rename.set_defaults(command=badges_command)
     rename.add_argument("--repo", required=True, metavar="OWNER/NAME", help="the repository on GitHub")
-    publishing = commands.add_parser("publish", help="write a run's figures into the README and the notebooks")
-    publishing.set_defaults(command=publish_command)
-    publishing.add_argument("--name", default="course", help="the run (default: course)")
     return parser
 
 
@@ -189,6 +189,7 @@ def badges_command(project: Project, options: argparse.Namespace, arguments: lis
 
 def publish_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
     """Write the figures of a run into the README and the notebooks."""
+    environment.enter(project, options.torch)  # which tells how fast the processor is
     from ci.publish import publish
 
     written = publish(project, options.name)

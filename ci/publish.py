@@ -35,27 +35,34 @@ def publish(project: Project, run_name: str) -> list[str]:
     Raises:
         UsageError: the run has no scores, or a notebook of it was not done.
     """
-    from ci.bench.report import for_readme  # which takes `machine` from here
-
-    run = project.runs / run_name
-    summary = scores_of(project, run_name)
-    seconds = _seconds(run)
+    scores_of(project, run_name)
+    seconds = _seconds(project.runs / run_name)
     notebooks = read_notebooks(project.notebooks)
     missing = [n.number for n in notebooks if n.number <= LAST_CORE and n.name not in seconds]
     if missing:
         raise UsageError(f"runs/{run_name} lacks the notebooks {', '.join(missing)}: finish the run first.")
     changed = write_time_lines(project, run_name, [notebook for notebook in notebooks if notebook.name in seconds])
+    return sorted({*changed, *write_scores(project, run_name)})
+
+
+def write_scores(project: Project, run_name: str) -> list[str]:
+    """Write the scores of a run, their picture and the last bench, if there was one; returns the files written.
+
+    Raises:
+        UsageError: the run has no scores.
+    """
+    from ci.bench.report import for_readme  # which takes `machine` from here
+
     readme = project.root / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    text = between(text, "result", _result(summary))
+    text = between(readme.read_text(encoding="utf-8"), "result", _result(scores_of(project, run_name)))
     compared = for_readme(project.runs / "bench")
     if compared:
         text = between(text, "bench", compared)
     write_text(readme, text)
     picture = project.root / "docs" / PICTURE
     picture.parent.mkdir(exist_ok=True)
-    shutil.copyfile(run / "evaluation" / "plots" / PICTURE, picture)
-    return sorted({"README.md", f"docs/{PICTURE}", *changed})
+    shutil.copyfile(project.runs / run_name / "evaluation" / "plots" / PICTURE, picture)
+    return ["README.md", f"docs/{PICTURE}"]
 
 
 def scores_of(project: Project, run_name: str) -> dict:
