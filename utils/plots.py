@@ -34,6 +34,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
+    "figure.titlesize": "large",  # as that of axes
     "legend.frameon": False,
 }
 
@@ -363,9 +364,13 @@ def scaling_bands(
 
 
 def entitle(axes: Any, title: str) -> None:
-    """A title in as many lines as it takes beside the left edge of the figure's first panel."""
-    lines = textwrap.wrap(title, int((axes.figure.get_figwidth() - 0.7) * TITLE_LETTERS))
-    axes.set_title("\n".join(lines), loc="left", fontweight="bold")
+    """A title in as many lines as it takes. Of panels it is the figure's, since a long one would move them apart."""
+    figure, place = axes.figure, axes.get_subplotspec()
+    text = "\n".join(textwrap.wrap(title, int((figure.get_figwidth() - 0.7) * TITLE_LETTERS)))
+    if place is not None and place.get_gridspec().ncols > 1:
+        figure.suptitle(text, x=0.01, ha="left", fontweight="bold")
+    else:
+        axes.set_title(text, loc="left", fontweight="bold")
 
 
 def logarithmic(axes: Any) -> None:

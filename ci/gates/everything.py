@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ci import badges
 from ci.contents import Contents
-from ci.gates import code, copies, executed, exercises, glossary, pins, spelling, structure
+from ci.gates import code, copies, executed, exercises, glossary, pins, spelling, structure, titles
 from ci.project import Project
 
 OF_A_PAGE: dict[str, Callable[[Contents], list[str]]] = {
@@ -20,6 +20,7 @@ OF_A_PAGE: dict[str, Callable[[Contents], list[str]]] = {
     "lengths": code.lengths,
     "names": code.names,
     "keywords": code.keywords,
+    "titles": titles.titles,
 }
 OF_ITS_OUTPUTS: dict[str, Callable[[Contents], list[str]]] = {
     "counts": executed.counts,

@@ -106,4 +106,12 @@ TITLES = {
 
 @pytest.mark.parametrize(("draw", "title"), TITLES.values(), ids=TITLES)
 def test_title_states_what_the_numbers_say(draw: Callable[[], Figure], title: str) -> None:
-    assert draw().axes[0].get_title(loc="left").replace("\n", " ") == title
+    figure = draw()
+    assert (figure.get_suptitle() or figure.axes[0].get_title(loc="left")).replace("\n", " ") == title
+
+
+def test_a_long_title_leaves_panels_side_by_side() -> None:
+    figure = panel_lines({name: {"a line": [(1, 0.2), (2, 0.4)]} for name in "abc"}, "A title of many words " * 3)
+    figure.draw_without_rendering()
+    starts = [axes.get_position().x0 for axes in figure.axes]
+    assert starts[1] - starts[0] == pytest.approx(starts[2] - starts[1], rel=0.1)

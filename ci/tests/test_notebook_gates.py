@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ci.contents import INJECTED, Cell, Contents, code_hash
-from ci.gates import code, copies, executed, exercises, glossary, pins, structure
+from ci.gates import code, copies, executed, exercises, glossary, pins, structure, titles
 from ci.outputs import COURSE, EXECUTED, WIDGET
 from ci.project import Project
 
@@ -166,6 +166,18 @@ def test_keywords_exist_in_the_installed_classes() -> None:
         "Cell 2 passes maxlength to SFTConfig, which does not take it.",
         "Cell 2 passes learning_rat to SFTConfig, which does not take it.",
         "Cell 3 passes rank to LoraConfig, which does not take it.",
+    ]
+
+
+def test_titles_are_made_from_numbers() -> None:
+    page = notebook(
+        "compare_bars(groups)\npanel_bars(sizes, f'{name}: {size} MB')\npanel_lines(lines, axis='update')",
+        "plots.compare_bars(groups, 'Base against tuned')\npanel_lines(lines, axis='update', title='A reward')",
+        "other(groups, 'Base against tuned')\nmeasured_and_estimated(lines, 'Seconds of a step', 'seconds')",
+    )
+    assert titles.titles(page) == [
+        f"Cell 2 gives {name} a title written by hand. Leave it out, or make it from the figure's numbers."
+        for name in ("compare_bars", "panel_lines")
     ]
 
 

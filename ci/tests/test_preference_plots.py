@@ -43,11 +43,12 @@ def test_questions_by_right_draws() -> None:
 
 
 def test_rewards_by_step() -> None:
-    left, middle, right = reward_curves([*LOG, {"step": 3, "train_loss": 0.6}]).axes
+    figure = reward_curves([*LOG, {"step": 3, "train_loss": 0.6}])
+    left, middle, right = figure.axes
     assert list(left.lines[1].get_ydata()) == pytest.approx([-0.2, -0.4, -0.6])
     assert list(middle.lines[0].get_ydata()) == pytest.approx([0.3, 0.6, 0.9])
     assert list(right.lines[0].get_ydata()) == [0.5, 0.5, 0.5]
-    assert left.get_title(loc="left") == "Margin, from first to second half: mean 0.3 → 0.75"
+    assert figure.get_suptitle() == "Margin, from first to second half: mean 0.3 → 0.75"
 
 
 def test_margins_are_in_nats() -> None:
