@@ -365,12 +365,16 @@ def scaling_bands(
 
 def entitle(axes: Any, title: str) -> None:
     """A title in as many lines as it takes. Of panels it is the figure's, since a long one would move them apart."""
-    figure, place = axes.figure, axes.get_subplotspec()
-    text = "\n".join(textwrap.wrap(title, int((figure.get_figwidth() - 0.7) * TITLE_LETTERS)))
+    place = axes.get_subplotspec()
     if place is not None and place.get_gridspec().ncols > 1:
-        figure.suptitle(text, x=0.01, ha="left", fontweight="bold")
+        axes.figure.suptitle(in_lines(axes.figure, title), x=0.01, ha="left", fontweight="bold")
     else:
-        axes.set_title(text, loc="left", fontweight="bold")
+        axes.set_title(in_lines(axes.figure, title), loc="left", fontweight="bold")
+
+
+def in_lines(figure: Figure, title: str) -> str:
+    """A title, broken where the figure ends."""
+    return "\n".join(textwrap.wrap(title, int((figure.get_figwidth() - 0.7) * TITLE_LETTERS)))
 
 
 def logarithmic(axes: Any) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from utils import figure_titles
-from utils.plots import BASE_COLOUR, LEARNING_RATE_COLOUR, TUNED_COLOUR, entitle, subplots
+from utils.plots import BASE_COLOUR, LEARNING_RATE_COLOUR, TUNED_COLOUR, entitle, in_lines, subplots
 from utils.tuning import mean_interval
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ def parallel_coordinates(study: Study, title: str = "") -> Figure:
     from matplotlib import pyplot
     from optuna.visualization.matplotlib import plot_parallel_coordinate
 
-    figure = plot_parallel_coordinate(study, target_name="validation loss").figure
+    with warnings.catch_warnings():  # the function is experimental, and a value that all trials share has no range
+        warnings.simplefilter("ignore")
+        figure = plot_parallel_coordinate(study, target_name="validation loss").figure
     for lines in figure.axes[0].collections:
         lines.set_cmap(pyplot.get_cmap("viridis"))  # of Optuna's own map the light end cannot be seen
     figure.set_size_inches(7.0, 3.4)
     figure.axes[0].set_title("", loc="center")  # Optuna's own
-    entitle(figure.axes[0], title or best_settings(study))
+    # Optuna's axes stand beside those of its colours; so this is not for `entitle`.
+    figure.axes[0].set_title(in_lines(figure, title or best_settings(study)), loc="left", fontweight="bold")
     pyplot.close(figure)  # so that a notebook shows it only once
     return figure
 

@@ -72,7 +72,8 @@ def test_figures_show_what_they_are_given(study: optuna.Study) -> None:
     (axes,) = best_over_steps({"grid": curve, "TPE": curve}, "A title").axes
     assert list(axes.lines[0].get_ydata()) == [0.7, 0.6]
     figure = parallel_coordinates(study, "A title")
-    assert figure.axes[0].get_title("left") == "A title"
+    assert figure.axes[0].get_title("left") == "A title"  # in place of Optuna's own
+    assert not figure.get_suptitle()
     (axes,) = importance_bars(study, "A title").axes
     assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(100)
     (axes,) = seed_scatter({"one": [0.5], "three": [0.5, 0.6, 0.7]}, "A title").axes
