@@ -6,12 +6,14 @@ neighbours use them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from utils.calibration import Bin
+    from utils.candidates import Candidate
     from utils.evaluation import Interval
     from utils.load import Load
     from utils.tuning import MeanInterval
@@ -39,6 +41,15 @@ def error_of_estimates(
     if not ratios:
         return subject
     return f"{subject}: {min(ratios):.2g} to {max(ratios):.2g} times the estimate"
+
+
+def savings(candidates: Sequence[Candidate]) -> str:
+    """What the second way of training takes of the weights and the memory of the first; or what the only one takes."""
+    first, *others = candidates
+    if not others:
+        return f"{first.name}: {first.trainable / 1e6:.3g} million trained weights, {first.peak_memory:.3g} GB"
+    weights, memory = others[0].trainable / first.trainable, others[0].peak_memory / first.peak_memory
+    return f"{others[0].name}: {weights:.1%} of the trained weights and {memory:.0%} of the memory of {first.name}"
 
 
 def first_and_last_median(subject: str, values: dict[str, Sequence[float]]) -> str:
@@ -108,6 +119,8 @@ def difference_of_means(groups: dict[str, MeanInterval]) -> str:
     lowest, *others = sorted(groups, key=lambda name: groups[name].value)
     if not others:
         return f"{capitalised(lowest)}: {groups[lowest].value:.3g}"
+    if any(math.isnan(groups[name].low) for name in groups):
+        return f"{capitalised(lowest)} is lowest; one run has no interval"
     apart = all(groups[lowest].high < groups[other].low for other in others)
     return f"{capitalised(lowest)} is lowest: the intervals " + ("are apart" if apart else "overlap")
 

@@ -22,7 +22,8 @@ def loss_over_rate(losses: Mapping[float, float], title: str = "") -> Figure:
     axes.plot(losses.keys(), losses.values(), color=TUNED_COLOUR, marker="o", linewidth=1.2)
     axes.set(xscale="log", xlabel="learning rate", ylabel="validation loss")
     known = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
-    entitle(axes, title or f"The loss is lowest at a learning rate of {min(known, key=known.__getitem__, default=0):g}")
+    lowest = f"The loss is lowest at a learning rate of {min(known, key=known.__getitem__):g}" if known else "No loss"
+    entitle(axes, title or lowest)
     return figure
 
 

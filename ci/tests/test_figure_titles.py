@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
 from utils.calibration import Bin
+from utils.candidates import Candidate
 from utils.evaluation import Interval
-from utils.figure_titles import first_and_last_group
+from utils.figure_titles import first_and_last_group, savings
 from utils.load import Load
 from utils.plots import (
     compare_bars,
@@ -93,6 +95,11 @@ TITLES = {
         lambda: seed_scatter({"rate 1": [1.0, 2.1, 3.2], "rate 2": [1.0, 2.0, 3.0]}),
         "Rate 2 is lowest: the intervals overlap",
     ),
+    "seeds once": (
+        lambda: seed_scatter({"rate 1": [1.0], "rate 2": [2.0]}),
+        "Rate 1 is lowest; one run has no interval",
+    ),
+    "no rate": (lambda: loss_over_rate({}), "No loss"),
     "attention": (
         lambda: attention_map([[0.1, 0.9], [0.6, 0.4]], ["7", "8"], ["of", "july"]),
         "Where 7 is written, 90% of the attention is at july",
@@ -108,6 +115,13 @@ TITLES = {
 def test_title_states_what_the_numbers_say(draw: Callable[[], Figure], title: str) -> None:
     figure = draw()
     assert (figure.get_suptitle() or figure.axes[0].get_title(loc="left")).replace("\n", " ") == title
+
+
+def test_savings_name_what_is_compared() -> None:
+    full = Candidate("full", None, 2, 1_000_000, 4.0, 1.0, 0.5, [], [], [], [])
+    adapter = replace(full, name="LoRA, rank 4", trainable=20_000, peak_memory=3.0)
+    assert savings([full, adapter]) == "LoRA, rank 4: 2.0% of the trained weights and 75% of the memory of full"
+    assert savings([adapter]) == "LoRA, rank 4: 0.02 million trained weights, 3 GB"
 
 
 def test_a_long_title_leaves_panels_side_by_side() -> None:
