@@ -14,6 +14,7 @@ from ci.parameters import Notebook
 from ci.project import Project
 from ci.record import Record
 from ci.results import percent, points, read_summary, sentence
+from utils.figure_titles import capitalised
 from utils.stages import write_text
 
 STAGES = ("dataset", "model", "evaluation", "export")
@@ -82,11 +83,6 @@ def scores(summary: dict | None) -> str:
         f'<p class="caption">{caption}. <span class="nowrap"><i class="key base"></i> base</span> '
         '<span class="nowrap"><i class="key tuned"></i> tuned;</span> the bars are the intervals.</p>'
     )
-
-
-def capitalised(text: str) -> str:
-    """The text with a capital at its start; the rest stays (`valid SQL`)."""
-    return text[:1].upper() + text[1:]
 
 
 def score_row(name: str, row: dict) -> str:

@@ -5,6 +5,7 @@ The source of all three, as used here: Guo et al., "On Calibration of Modern Neu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,12 @@ def reliability(chances: numpy.ndarray, labels: numpy.ndarray, bins: int = BINS)
 
 def expected_calibration_error(chances: numpy.ndarray, labels: numpy.ndarray, bins: int = BINS) -> float:
     """Mean distance between confidence and accuracy over the bins, weighted by their counts: between 0 and 1."""
-    found = reliability(chances, labels, bins)
-    return sum(one.count * abs(one.confidence - one.accuracy) for one in found) / len(labels)
+    return distance(reliability(chances, labels, bins))
+
+
+def distance(bins: Sequence[Bin]) -> float:
+    """Mean distance between the confidence and the accuracy of bins, weighted by their counts."""
+    return sum(one.count * abs(one.confidence - one.accuracy) for one in bins) / sum(one.count for one in bins)
 
 
 def log_loss(logits: numpy.ndarray, labels: numpy.ndarray, temperature: float = 1.0) -> float:

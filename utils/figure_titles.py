@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
+from utils.calibration import distance
+
 if TYPE_CHECKING:
     from utils.calibration import Bin
     from utils.candidates import Candidate
@@ -90,10 +92,7 @@ def most_confused(counts: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 
 def calibration(curves: dict[str, Sequence[Bin]]) -> str:
     """The expected calibration error of each curve: by how much confidence and accuracy differ, weighted by counts."""
-    errors = {}
-    for name, bins in curves.items():
-        total = sum(one.count for one in bins)
-        errors[name] = sum(one.count * abs(one.confidence - one.accuracy) for one in bins) / max(1, total)
+    errors = {name: distance(bins) for name, bins in curves.items()}
     return "Off the diagonal by " + ", ".join(f"{100 * error:.1f} points {name}" for name, error in errors.items())
 
 

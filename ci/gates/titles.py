@@ -29,9 +29,9 @@ def places() -> dict[str, int]:
     for path in sorted((ROOT / "utils").glob("*plots.py")):
         module = import_module(f"utils.{path.stem}")
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            parameters = list(inspect.signature(function).parameters)
-            if function.__module__ == module.__name__ and name != "entitle" and "title" in parameters:
-                found[name] = parameters.index("title")
+            signature = inspect.signature(function)
+            if signature.return_annotation == "Figure" and "title" in signature.parameters:
+                found[name] = list(signature.parameters).index("title")
     return found
 
 
