@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from ci import badges, environment
-from ci.errors import UsageError
+from ci.errors import FAILED, INTERRUPTED, OneLineParser, UsageError, complain, exit_when_terminated
 from ci.parameters import Notebook, read_notebooks
 from ci.plan import Request, check_request, make_steps
 from ci.project import Project
@@ -24,15 +22,6 @@ PROJECT = Project(Path(__file__).resolve().parent.parent)
 COMMAND = "python3 ci/course.py"
 REFRESH = "refresh"  # the run of the command of that name
 BENCH_PARTS = ("all", "train", "memory", "generate", "load")
-FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line instead of printing the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse a command line."""
-        raise UsageError(f"{message[:1].upper()}{message[1:]}. Help: {self.prog} --help")
 
 
 def main(arguments: Sequence[str], project: Project = PROJECT) -> int:
@@ -40,20 +29,17 @@ def main(arguments: Sequence[str], project: Project = PROJECT) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    signal.signal(signal.SIGTERM, _terminate)
+    exit_when_terminated()
     try:
         options = make_parser().parse_args(arguments)
         return options.command(project, options, list(arguments))
-    except UsageError as error:
-        return _complain(error, REFUSED)
     except CourseError as error:
-        return _complain(error, FAILED)
+        return complain(error)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = None
         return 0
     except KeyboardInterrupt:
-        print("Interrupted. Run the same command again to continue.", file=sys.stderr)
-        return INTERRUPTED
+        return complain("Interrupted. Run the same command again to continue.", INTERRUPTED)
 
 
 def make_parser() -> OneLineParser:
@@ -142,6 +128,7 @@ def run_command(project: Project, options: argparse.Namespace, arguments: list[s
 
 def run_course(project: Project, request: Request, notebooks: list[Notebook], arguments: list[str]) -> int:
     """Run the notebooks of a request and show the results. Needs the installed environment."""
+    from ci.processor import kind_of_processor
     from ci.results import print_results
     from ci.runner import run_steps
     from ci.runs import delete_run
@@ -149,7 +136,14 @@ def run_course(project: Project, request: Request, notebooks: list[Notebook], ar
     steps = make_steps(project, request, notebooks)
     if request.fresh:
         delete_run(project, request.run_name)
-    outcome = run_steps(project, request.run_name, steps, forced=request.forced, solved=request.solved)
+    outcome = run_steps(
+        project,
+        request.run_name,
+        steps,
+        forced=request.forced,
+        solved=request.solved,
+        processor=kind_of_processor(),
+    )
     if outcome.failures:
         failure = outcome.failures[0]
         print(f"\n{failure}\nTo continue from there:        {continuing(arguments, failure.number, request)}")
@@ -189,7 +183,7 @@ def badges_command(project: Project, options: argparse.Namespace, arguments: lis
 
 def publish_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
     """Write the figures of a run into the README and the notebooks."""
-    environment.enter(project, options.torch)  # which tells how fast the processor is
+    environment.enter(project, options.torch)
     from ci.publish import publish
 
     written = publish(project, options.name)
@@ -269,12 +263,3 @@ def positive(text: str) -> int:
     if int(text) < 1:
         raise ValueError(text)
     return int(text)
-
-
-def _complain(error: Exception, status: int) -> int:
-    print(error, file=sys.stderr)
-    return status
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise SystemExit(TERMINATED)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import re
 import shutil
 from collections.abc import Sequence
@@ -36,12 +34,12 @@ def publish(project: Project, run_name: str) -> list[str]:
         UsageError: the run has no scores, or a notebook of it was not done.
     """
     scores_of(project, run_name)
-    seconds = _seconds(project.runs / run_name)
+    done = _done(project.runs / run_name)
     notebooks = read_notebooks(project.notebooks)
-    missing = [n.number for n in notebooks if n.number <= LAST_CORE and n.name not in seconds]
+    missing = [n.number for n in notebooks if n.number <= LAST_CORE and n.name not in done]
     if missing:
         raise UsageError(f"runs/{run_name} lacks the notebooks {', '.join(missing)}: finish the run first.")
-    changed = write_time_lines(project, run_name, [notebook for notebook in notebooks if notebook.name in seconds])
+    changed = write_time_lines(project, run_name, [notebook for notebook in notebooks if notebook.name in done])
     return sorted({*changed, *write_scores(project, run_name)})
 
 
@@ -51,7 +49,7 @@ def write_scores(project: Project, run_name: str) -> list[str]:
     Raises:
         UsageError: the run has no scores.
     """
-    from ci.bench.report import for_readme  # which takes `machine` from here
+    from ci.bench.report import for_readme
 
     readme = project.root / "README.md"
     text = between(readme.read_text(encoding="utf-8"), "result", _result(scores_of(project, run_name)))
@@ -80,12 +78,11 @@ def write_time_lines(project: Project, run_name: str, notebooks: list[Notebook])
         UsageError: the README has no marks between which the times stand.
     """
     run = project.runs / run_name
-    seconds = _seconds(run)
-    where = f"{PLACE}{kind_of_processor()}"
+    done = _done(run)
     changed = []
     for notebook in notebooks:
-        memory = _memory(run, notebook)
-        took = f"**It takes** {_spoken(seconds[notebook.name])} {where}"
+        seconds, memory = float(str(done[notebook.name]["seconds"])), _memory(run, notebook)
+        took = f"**It takes** {_spoken(seconds)} {PLACE}{done[notebook.name].get('processor', '')}"
         if _write_time_line(notebook.path, f"{took} and {memory:.1f} GB of memory." if memory else f"{took}."):
             changed.append(project.shown(notebook.path))
     readme = project.root / "README.md"
@@ -116,10 +113,9 @@ def between(text: str, name: str, content: str) -> str:
     return text[: text.index(begin) + len(begin)] + f"\n{content}\n" + text[text.index(end) :]
 
 
-def _seconds(run: Path) -> dict[str, float]:
-    """What each notebook of a run took, by name."""
-    done = Record(run / "notebooks" / "progress.json").done
-    return {name: float(str(entry["seconds"])) for name, entry in done.items()}
+def _done(run: Path) -> dict[str, dict[str, object]]:
+    """What was noted of each notebook of a run, by name."""
+    return Record(run / "notebooks" / "progress.json").done
 
 
 def _result(summary: dict) -> str:
@@ -134,26 +130,6 @@ def _result(summary: dict) -> str:
     for row in summary["rows"]:
         lines.append(f"| {row['metric']} | {percent(row['base'])} | {percent(row['tuned'])} | {points(row['gain'])} |")
     return "\n".join(lines)
-
-
-def machine() -> str:
-    """Such as `2 cores of an AMD EPYC`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE)
-        model = found[1].strip() if found else model
-    return f"{cores} cores of {'an' if model[:1] in 'AEIOU' else 'a'} {model}, without a GPU"
-
-
-def kind_of_processor() -> str:
-    """What has to be said of this processor beside a time; nothing if it is not slow."""
-    from utils.hardware import PATIENT, choose, detect
-
-    if not choose(detect()).is_slow:
-        return ""
-    return " of a slow processor" + (" (nothing shortened)" if os.environ.get(PATIENT) else "")
 
 
 def _memory(run: Path, notebook: Notebook) -> float | None:

@@ -29,14 +29,15 @@ class Record:
         """The key with which a notebook was done."""
         return str(self.done[name]["key"]) if name in self.done else None
 
-    def add(self, name: str, key: str, seconds: float, values: Mapping[str, object]) -> None:
-        """Note that a notebook is done."""
+    def add(self, name: str, key: str, seconds: float, values: Mapping[str, object], processor: str = "") -> None:
+        """Note that a notebook is done, and on what kind of processor, as `ci.processor` says it."""
         finished = datetime.now().astimezone().isoformat(timespec="seconds")
         self.done[name] = {
             "key": key,
             "seconds": round(seconds, 1),
             "finished": finished,
             "parameters": dict(values),
+            "processor": processor,
         }
         self._write()
 

@@ -115,10 +115,13 @@ def best_of_each(curves: dict[str, Sequence[tuple[int, float]]]) -> str:
 
 def difference_of_means(groups: dict[str, MeanInterval]) -> str:
     """Whether the intervals of the lowest mean and of the others are apart."""
-    lowest, *others = sorted(groups, key=lambda name: groups[name].value)
+    known = [name for name in groups if groups[name].count]
+    if not known:
+        return "No run came to its end"
+    lowest, *others = sorted(known, key=lambda name: groups[name].value)
     if not others:
         return f"{capitalised(lowest)}: {groups[lowest].value:.3g}"
-    if any(math.isnan(groups[name].low) for name in groups):
+    if any(math.isnan(groups[name].low) for name in known):
         return f"{capitalised(lowest)} is lowest; one run has no interval"
     apart = all(groups[lowest].high < groups[other].low for other in others)
     return f"{capitalised(lowest)} is lowest: the intervals " + ("are apart" if apart else "overlap")

@@ -20,7 +20,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ci.errors import UsageError
+from ci.errors import FAILED, INTERRUPTED, REFUSED, UsageError, complain
 from ci.parameters import profile_parameters, read_parameters
 from utils.allocator import keep_freed_memory
 from utils.data_settings import DataSettings
@@ -39,10 +39,10 @@ from utils.limits import explained
 from utils.locks import lock_folder
 from utils.options import (
     Groups,
-    OneLineParser,
     add_options,
     check_values,
     field_options,
+    make_parser,
     notebook_options,
     read_options,
 )
@@ -50,7 +50,6 @@ from utils.pipeline import Run, claim
 from utils.settings import NOTEBOOKS, quiet_libraries, run_folder
 
 COMMAND = "python -m utils.finetune"
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 RUN_OPTIONS = """
 data: str | None = None  # your data: a file (JSON Lines, JSON, CSV, Parquet), a folder, or a Hub dataset OWNER/NAME
 model: str = "smollm2-135m"  # the model to tune: an embedded one, a Hub id or a folder
@@ -86,14 +85,12 @@ def main(arguments: Sequence[str]) -> int:
     again = f"run the same command again: {command} {shlex.join(_without_fresh(arguments))}"
     try:
         finetune(parse(arguments), again=again)
-    except UsageError as error:
-        return _complain(error, REFUSED)
     except TrainingStopped as error:
         return _complain(error, INTERRUPTED)
     except OtherProcessFailed:
         return FAILED
     except CourseError as error:
-        return _complain(error, FAILED)
+        return _complain(error)
     except KeyboardInterrupt:
         return _complain(f"Interrupted. To continue, {again}", INTERRUPTED)
     return 0
@@ -101,14 +98,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> dict[str, object]:
     """The settings that a command line gives. Raises UsageError."""
-    parser = OneLineParser(
-        prog=COMMAND,
-        usage=f"{COMMAND} --data FILE --out FOLDER [--model NAME] [--database FILE] [option …]",
-        description=__doc__.split("\n\n")[0],
-        epilog="What you do not give is chosen from your data and the speed of this machine, and shown with a reason.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help="a YAML file with the same names, one `name: value` a line")
+    chosen = "What you do not give is chosen from your data and the speed of this machine, and shown with a reason."
+    parser = make_parser(COMMAND, "--data FILE --out FOLDER [--model NAME] [--database FILE]", __doc__, chosen)
     groups = option_groups()
     add_options(parser, groups)
     return read_options(parser, groups, arguments)
@@ -191,10 +182,10 @@ def _without_fresh(arguments: Sequence[str]) -> list[str]:
     ]
 
 
-def _complain(what: object, status: int) -> int:
-    if is_first() or not isinstance(what, UsageError | ProcessLost):  # which all processes would say
-        print(f"\n{what}", file=sys.stderr)
-    return status
+def _complain(what: object, status: int = FAILED) -> int:
+    if not is_first() and isinstance(what, UsageError | ProcessLost):  # which all processes would say
+        return REFUSED if isinstance(what, UsageError) else status
+    return complain(what, status)
 
 
 if __name__ == "__main__":

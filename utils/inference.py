@@ -15,18 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ci.errors import UsageError
-from ci.parameters import read_parameters
+from ci.errors import INTERRUPTED, UsageError, complain
 from utils.allocator import keep_freed_memory
 from utils.batches import answer_file
 from utils.chat import Assistant, ask_once, converse
 from utils.errors import CourseError
 from utils.limits import explained
-from utils.options import OneLineParser, add_options, read_options
+from utils.options import make_parser, read_all
 from utils.settings import quiet_libraries
 
 COMMAND = "python -m utils.inference"
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 OPTIONS = """
 model: str = "smollm2-135m"  # the model: a folder that utils.finetune wrote, an embedded model or a Hub id
 database: str | None = None  # a SQLite file that the questions are about
@@ -49,29 +47,18 @@ def main(arguments: Sequence[str]) -> int:
         quiet_libraries()
         with explained(Path.cwd(), LADDER):
             _run(values)
-    except UsageError as error:
-        return _complain(error, REFUSED)
     except CourseError as error:
-        return _complain(error, FAILED)
+        return complain(error)
     except KeyboardInterrupt:
-        return _complain("Interrupted. The same command continues with a file.", INTERRUPTED)
+        return complain("Interrupted. The same command continues with a file.", INTERRUPTED)
     return 0
 
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """What a command line asks for, `question` among it. Raises UsageError."""
-    known = read_parameters(OPTIONS, "the options")
-    parser = OneLineParser(
-        prog=COMMAND,
-        usage=f'{COMMAND} --model NAME ["question" | --interactive | --file FILE --out FILE] [option …]',
-        description=__doc__.split("\n\n")[0],
-        allow_abbrev=False,
-    )
+    parser = make_parser(COMMAND, '--model NAME ["question" | --interactive | --file FILE --out FILE]', __doc__)
     parser.add_argument("question", nargs="?", help="what to ask")
-    parser.add_argument("--config", metavar="FILE", help="a YAML file with the same names, one `name: value` a line")
-    add_options(parser, {"options": known})
-    given = read_options(parser, {"options": known}, arguments)
-    values = {name: parameter.default for name, parameter in known.items()} | given
+    values = read_all(parser, OPTIONS, arguments)
     ways = [values["question"] is not None, values["interactive"], values["file"] is not None]
     if sum(ways) != 1:
         raise UsageError(
@@ -95,11 +82,6 @@ def _run(values: dict[str, Any]) -> None:
         converse(assistant, run=values["run"])
     else:
         ask_once(assistant, values["question"], run=values["run"])
-
-
-def _complain(what: object, status: int) -> int:
-    print(f"\n{what}", file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
-from ci.errors import UsageError
+from ci.errors import OneLineParser, UsageError
 from ci.parameters import Parameter, accept_value, did_you_mean, parse_value, read_notebook, read_parameters
 from utils.settings import NOTEBOOKS
 
@@ -19,12 +19,29 @@ Groups = dict[str, dict[str, Parameter]]
 """Parameters by name, under the headings that `--help` shows."""
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line instead of printing the usage."""
+def make_parser(command: str, usage: str, module: str, epilog: str = "") -> OneLineParser:
+    """The parser of a command, with `--config`. `module` is its docstring, whose first paragraph `--help` shows."""
+    parser = OneLineParser(
+        prog=command,
+        usage=f"{command} {usage} [option …]",
+        description=module.split("\n\n")[0],
+        epilog=epilog,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="a YAML file with the same names, one `name: value` a line")
+    return parser
 
-    def error(self, message: str) -> NoReturn:
-        """Refuse a command line."""
-        raise UsageError(f"{message[:1].upper()}{message[1:]}. Help: {self.prog} --help")
+
+def read_all(parser: OneLineParser, declared: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """The value of every option: given, or its default. `declared` has a line for each, as notebooks declare theirs.
+
+    Raises:
+        UsageError: the command line or the file of `--config` has a fault.
+    """
+    known = read_parameters(declared, "the options")
+    add_options(parser, {"options": known})
+    given = read_options(parser, {"options": known}, arguments)
+    return {name: parameter.default for name, parameter in known.items()} | given
 
 
 def notebook_options(number: str, names: Sequence[str]) -> dict[str, Parameter]:

@@ -1,6 +1,6 @@
 """The figures of the course, in one style. Each function returns the figure; `save` writes it as a compact PNG.
 
-Without a `title` a figure states what it shows (see `utils.figure_titles`).
+A figure states in its title what it shows (see `utils.figure_titles`).
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def panel_bars(measures: dict[str, dict[str, float | Interval]], title: str) -> 
     return figure
 
 
-def load_curves(ways: dict[str, Sequence[Load]], title: str = "") -> Figure:
+def load_curves(ways: dict[str, Sequence[Load]]) -> Figure:
     """Against the number of requests at a time: how long they take, and beside it what is answered altogether.
 
     A colour for each way of answering.
@@ -245,12 +245,12 @@ def load_curves(ways: dict[str, Sequence[Load]], title: str = "") -> Figure:
         right.plot(clients, [load.tokens_per_second for load in loads], label=name, **style)
     for axes, unit in ((left, "answered within, seconds"), (right, "tokens per second, all together")):
         axes.set(xlabel="requests at a time", ylabel=unit, xticks=clients, ylim=(0, None))
-    entitle(left, title or figure_titles.throughput(ways))
+    entitle(left, figure_titles.throughput(ways))
     left.legend(fontsize=8)
     return figure
 
 
-def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str], title: str = "") -> Figure:
+def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Figure:
     """How often each true class (rows) was taken for each class (columns); darker: a larger share of its row."""
     figure, axes = subplots(figsize=(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names)))
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
@@ -262,11 +262,11 @@ def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str], titl
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="true")
-    entitle(axes, title or figure_titles.most_confused(counts, names))
+    entitle(axes, figure_titles.most_confused(counts, names))
     return figure
 
 
-def reliability_diagram(curves: dict[str, Sequence[Bin]], title: str = "") -> Figure:
+def reliability_diagram(curves: dict[str, Sequence[Bin]]) -> Figure:
     """Accuracy over confidence, a line for each entry; on the dotted diagonal the two are equal."""
     figure, axes = subplots(figsize=(4.6, 3.6))
     axes.plot((0, 1), (0, 1), color="black", linestyle=":", linewidth=1)
@@ -276,14 +276,12 @@ def reliability_diagram(curves: dict[str, Sequence[Bin]], title: str = "") -> Fi
         axes.scatter(confidence, accuracy, [4 + one.count for one in bins], color=colour)
     axes.set(xlabel="confidence (larger dot: more questions)", ylabel="share that is right")
     axes.set(xlim=(0, 1.02), ylim=(0, 1.05))
-    entitle(axes, title or figure_titles.calibration(curves))
+    entitle(axes, figure_titles.calibration(curves))
     axes.legend(loc="upper left")
     return figure
 
 
-def named_and_found(
-    curve: Sequence[tuple[float, Interval]], points: dict[str, tuple[float, Interval]], title: str = ""
-) -> Figure:
+def named_and_found(curve: Sequence[tuple[float, Interval]], points: dict[str, tuple[float, Interval]]) -> Figure:
     """How often no table is missing, in percent, over how many tables are named: a curve of thresholds, and points."""
     figure, axes = subplots()
     named, shares = zip(*curve, strict=True)
@@ -294,17 +292,15 @@ def named_and_found(
         axes.errorbar(x, 100 * share.value, yerr=error, fmt="o", color=colour, capsize=3, label=name)
     axes.set(xlabel="tables named for a question", ylabel="% of questions, none missing", ylim=(0, 104))
     axes.set_xlim(0, None)
-    entitle(axes, title or figure_titles.as_many_named(curve, points, "encoder"))
+    entitle(axes, figure_titles.as_many_named(curve, points, "encoder"))
     axes.legend(loc="lower right")
     return figure
 
 
-def panel_lines(
-    panels: dict[str, dict[str, Sequence[tuple[float, float]]]], title: str = "", axis: str = "optimizer step"
-) -> Figure:
+def panel_lines(panels: dict[str, dict[str, Sequence[tuple[float, float]]]], axis: str = "optimizer step") -> Figure:
     """A panel for each entry, its name beside it, with a line of (x, y) for each of its entries; `axis` names x.
 
-    Without a `title` it says what became of the first panel's lines.
+    The title says what became of the first panel's lines.
     """
     figure, found = subplots(1, len(panels), figsize=(3.1 * len(panels), 3.0), squeeze=False)
     for (name, lines), axes in zip(panels.items(), found[0], strict=True):
@@ -315,11 +311,11 @@ def panel_lines(
         axes.set(xlabel=axis, ylabel=name)
         if len(lines) > 1:
             axes.legend(fontsize=8)
-    entitle(found[0][0], title or figure_titles.halves(*next(iter(panels.items()))))
+    entitle(found[0][0], figure_titles.halves(*next(iter(panels.items()))))
     return figure
 
 
-def stacked_bars(parts: dict[str, dict[str, float]], title: str = "", axis: str = "GB") -> Figure:
+def stacked_bars(parts: dict[str, dict[str, float]], axis: str = "GB") -> Figure:
     """A bar for each outer key, the first on top, of the values of its inner keys; `axis` begins with a unit."""
     figure, axes = subplots(figsize=(7.0, 1.1 + 0.42 * len(parts)))
     names = list(parts)[::-1]
@@ -332,20 +328,19 @@ def stacked_bars(parts: dict[str, dict[str, float]], title: str = "", axis: str 
         axes.annotate(f" {total:.3g}", (total, name), va="center", fontsize=9)
     axes.margins(x=0.12)
     axes.set(xlabel=axis)
-    entitle(axes, title or figure_titles.totals_of_ends(parts, axis.partition(" ")[0]))
+    entitle(axes, figure_titles.totals_of_ends(parts, axis.partition(" ")[0]))
     axes.legend(loc="lower right")
     return figure
 
 
 def scaling_bands(
     bands: dict[str, tuple[Sequence[int], Sequence[float], Sequence[float]]],
-    title: str = "",
     axis: str = "GB",
     limit: tuple[str, float] | None = None,
 ) -> Figure:
     """Over the number of accelerators, both axes logarithmic, a band from the lower to the upper values of each entry.
 
-    Equal values give a line; `limit` is a name and a height to be marked. Without a `title` it says from where on each
+    Equal values give a line; `limit` is a name and a height to be marked. The title says from where on each
     band stays below the limit, or where there is none, how much faster the most accelerators are than one.
     """
     figure, axes = subplots()
@@ -358,7 +353,7 @@ def scaling_bands(
     axes.set_xticks(counts, [str(count) for count in counts])
     logarithmic(axes)
     axes.set(xlabel="accelerators", ylabel=axis)
-    entitle(axes, title or (figure_titles.fits_from(bands, limit) if limit else figure_titles.speedups(bands)))
+    entitle(axes, figure_titles.fits_from(bands, limit) if limit else figure_titles.speedups(bands))
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     return figure
 

@@ -1,4 +1,4 @@
-"""The figures of a search, in the style of the course. Without a `title` each states what it shows."""
+"""The figures of a search, in the style of the course. The title of each states what it shows."""
 
 from __future__ import annotations
 
@@ -16,30 +16,32 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-def loss_over_rate(losses: Mapping[float, float], title: str = "") -> Figure:
+def loss_over_rate(losses: Mapping[float, float]) -> Figure:
     """Validation loss over the learning rate, which has a logarithmic axis."""
     figure, axes = subplots()
     axes.plot(losses.keys(), losses.values(), color=TUNED_COLOUR, marker="o", linewidth=1.2)
     axes.set(xscale="log", xlabel="learning rate", ylabel="validation loss")
     known = {rate: loss for rate, loss in losses.items() if math.isfinite(loss)}
     lowest = f"The loss is lowest at a learning rate of {min(known, key=known.__getitem__):g}" if known else "No loss"
-    entitle(axes, title or lowest)
+    entitle(axes, lowest)
     return figure
 
 
-def best_over_steps(curves: Mapping[str, Sequence[tuple[int, float]]], title: str = "") -> Figure:
+def best_over_steps(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Figure:
     """The lowest loss so far over the optimizer steps spent, a line for each way of searching."""
     figure, axes = subplots()
     for (name, curve), colour in zip(curves.items(), (BASE_COLOUR, TUNED_COLOUR), strict=False):
         known = [(steps, loss) for steps, loss in curve if math.isfinite(loss)]
+        if not known:  # no trial came to its end
+            continue
         axes.step(*zip(*known, strict=True), where="post", color=colour, marker="o", linewidth=1.2, label=name)
     axes.set(xlabel="optimizer steps spent", ylabel="lowest validation loss so far", xlim=(0, None))
-    entitle(axes, title or figure_titles.best_of_each(curves))
+    entitle(axes, figure_titles.best_of_each(curves))
     axes.legend()
     return figure
 
 
-def parallel_coordinates(study: Study, title: str = "") -> Figure:
+def parallel_coordinates(study: Study) -> Figure:
     """A line for each complete trial through all its values; the darker, the better. Drawn by Optuna."""
     from matplotlib import pyplot
     from optuna.visualization.matplotlib import plot_parallel_coordinate
@@ -52,7 +54,7 @@ def parallel_coordinates(study: Study, title: str = "") -> Figure:
     figure.set_size_inches(7.0, 3.4)
     figure.axes[0].set_title("", loc="center")  # Optuna's own
     # Optuna's axes stand beside those of its colours; so this is not for `entitle`.
-    figure.axes[0].set_title(in_lines(figure, title or best_settings(study)), loc="left", fontweight="bold")
+    figure.axes[0].set_title(in_lines(figure, best_settings(study)), loc="left", fontweight="bold")
     pyplot.close(figure)  # so that a notebook shows it only once
     return figure
 
@@ -69,23 +71,32 @@ def complete_trials(study: Study) -> int:
     return sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
 
 
-def importance_bars(study: Study, title: str = "") -> Figure:
-    """The share of the losses' variance that each parameter explains, by fANOVA (Hutter et al., 2014)."""
+def importance_bars(study: Study) -> Figure:
+    """The share of the losses' variance that each parameter explains, by fANOVA (Hutter et al., 2014).
+
+    There is nothing to explain without two complete trials whose losses differ; then the figure says so.
+    """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
-    figure, axes = subplots(figsize=(7.0, 0.9 + 0.38 * len(shares)))
+    losses = {trial.value for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"}
+    explained = len(losses) > 1
+    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)) if explained else {}
+    figure, axes = subplots(figsize=(7.0, 0.9 + 0.38 * max(1, len(shares))))
     names = list(shares)[::-1]
     axes.barh(names, [100 * shares[name] for name in names], color=TUNED_COLOUR)
     axes.set(xlabel="% of the variance", xlim=(0, 100))
-    largest = max(shares, key=shares.__getitem__)
-    entitle(
-        axes, title or f"{largest} explains {shares[largest]:.0%} of the variance of {complete_trials(study)} trials"
-    )
+    entitle(axes, _most_important(shares, complete_trials(study)))
     return figure
 
 
-def seed_scatter(groups: Mapping[str, Sequence[float]], title: str = "") -> Figure:
+def _most_important(shares: Mapping[str, float], trials: int) -> str:
+    if not shares:
+        return f"No two losses of {trials} complete trials differ"
+    largest = max(shares, key=shares.__getitem__)
+    return f"{largest} explains {shares[largest]:.0%} of the variance of {trials} trials"
+
+
+def seed_scatter(groups: Mapping[str, Sequence[float]]) -> Figure:
     """For each setting a dot for every seed, and the mean with its 95% interval."""
     figure, axes = subplots(figsize=(7.0, 1.0 + 0.5 * len(groups)))
     for position, values in enumerate(reversed(groups.values())):
@@ -97,5 +108,5 @@ def seed_scatter(groups: Mapping[str, Sequence[float]], title: str = "") -> Figu
     axes.set_yticks(range(len(groups)), list(groups)[::-1])
     axes.set(xlabel="validation loss", ylim=(-0.6, len(groups) - 0.4))
     means = {name: mean_interval(values) for name, values in groups.items()}
-    entitle(axes, title or figure_titles.difference_of_means(means))
+    entitle(axes, figure_titles.difference_of_means(means))
     return figure

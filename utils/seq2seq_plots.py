@@ -45,12 +45,10 @@ def mask_panels(read: Sequence[str], written: Sequence[str]) -> Figure:
     return figure
 
 
-def attention_map(
-    weights: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], title: str = ""
-) -> Figure:
+def attention_map(weights: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str]) -> Figure:
     """Shares of attention, each row with the sum 1: rows look at columns; darker is more.
 
-    Without a `title` it says who looks most firmly at one place.
+    The title says who looks most firmly at one place.
     """
     figure, axes = subplots(figsize=(1.5 + 0.32 * len(columns), 1.3 + 0.24 * len(rows)))
     axes.imshow(weights, cmap="Oranges", vmin=0, aspect="auto")
@@ -60,14 +58,14 @@ def attention_map(
         for row, line in zip(rows, weights, strict=True)
         for s, column in zip(line, columns, strict=True)
     )
-    entitle(axes, title or f"Where {row} is written, {share:.0%} of the attention is at {column}")
+    entitle(axes, f"Where {row} is written, {share:.0%} of the attention is at {column}")
     return figure
 
 
-def beginnings_over_training(steps: Sequence[int], losses: Mapping[str, Sequence[float]], title: str = "") -> Figure:
+def beginnings_over_training(steps: Sequence[int], losses: Mapping[str, Sequence[float]]) -> Figure:
     """Mean loss over optimizer steps, a line for each of two kinds of beginnings.
 
-    Without a `title` it says how many times as high the second line is.
+    The title says how many times as high the second line is.
     """
     figure, axes = subplots()
     for (name, values), colour in zip(losses.items(), (BASE_COLOUR, TUNED_COLOUR), strict=False):
@@ -77,7 +75,7 @@ def beginnings_over_training(steps: Sequence[int], losses: Mapping[str, Sequence
     (_, lower), (name, higher) = losses.items()
     times = [above / below for above, below in zip(higher, lower, strict=True)]
     found = f"Loss {name}: {times[-1]:.2g} times as high in the end, {times[0]:.2g} times at first"
-    entitle(axes, title or found)
+    entitle(axes, found)
     axes.legend()
     return figure
 

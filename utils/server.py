@@ -15,13 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci.errors import UsageError
-from ci.parameters import read_parameters
+from ci.errors import UsageError, complain
 from utils.allocator import keep_freed_memory
 from utils.errors import CourseError
 from utils.gate import LOCAL_NAMES, Gate, Limits, Refusal
 from utils.limits import explained
-from utils.options import OneLineParser, add_options, read_options
+from utils.options import make_parser, read_all
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from fastapi.responses import JSONResponse
 
 COMMAND = "python -m utils.server"
-FAILED, REFUSED = 1, 2
 OPTIONS = """
 model: str = "smollm2-135m"  # a folder with a model, an embedded model or a Hub id
 name: str | None = None  # what clients call the model; the name of its folder unless given
@@ -57,10 +55,8 @@ def main(arguments: Sequence[str]) -> int:
         values = parse(arguments)
         with explained(Path.cwd(), LADDER):
             serve(values)
-    except UsageError as error:
-        return _complain(error, REFUSED)
     except CourseError as error:
-        return _complain(error, FAILED)
+        return complain(error)
     except KeyboardInterrupt:
         return 0
     return 0
@@ -68,17 +64,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """What a command line asks for, `key` among it. Raises UsageError."""
-    known = read_parameters(OPTIONS, "the options")
-    parser = OneLineParser(
-        prog=COMMAND,
-        usage=f"{COMMAND} --model NAME [option …]",
-        description=__doc__.split("\n\n")[0],
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help="a YAML file with the same names, one `name: value` a line")
-    add_options(parser, {"options": known})
-    given = read_options(parser, {"options": known}, arguments)
-    values = {name: parameter.default for name, parameter in known.items()} | given
+    parser = make_parser(COMMAND, "--model NAME", __doc__)
+    values = read_all(parser, OPTIONS, arguments)
     for name in ("max_tokens", "max_body_kb", "concurrency", "time_limit"):
         if values[name] <= 0:
             raise UsageError(f"--{name.replace('_', '-')} must be more than 0.")
@@ -209,11 +196,6 @@ def _bind(host: str, port: int) -> socket.socket:
             f"The server cannot listen on {host}, port {port}: {error.strerror}. Choose another with --port or --host."
         ) from None
     return listener
-
-
-def _complain(what: object, status: int) -> int:
-    print(f"\n{what}", file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

@@ -17,8 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ci.errors import UsageError
-from ci.parameters import read_parameters
+from ci.errors import UsageError, complain
 from utils.allocator import keep_freed_memory
 from utils.asking import Asker, is_constrained, model_folder
 from utils.databases import Database, course_databases, find_databases, own_database
@@ -26,11 +25,10 @@ from utils.errors import CourseError
 from utils.interrupts import handle_signals
 from utils.limits import explained
 from utils.models import find_model
-from utils.options import OneLineParser, add_options, read_options
+from utils.options import make_parser, read_all
 from utils.settings import quiet_libraries
 
 COMMAND = "python -m utils.serving"
-FAILED, REFUSED = 1, 2
 LOCAL = ("127.0.0.1", "localhost", "::1")
 OPTIONS = """
 model: str = "smollm2-135m"  # the tuned model: a folder of a run or an export, an embedded model or a Hub id
@@ -50,10 +48,8 @@ def main(arguments: Sequence[str]) -> int:
         keep_freed_memory()
         with explained(Path.cwd(), LADDER):
             _serve(values)
-    except UsageError as error:
-        return _complain(error, REFUSED)
     except CourseError as error:
-        return _complain(error, FAILED)
+        return complain(error)
     except KeyboardInterrupt:
         print("\nStopped.")
     return 0
@@ -61,17 +57,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """What a command line asks for. Raises UsageError."""
-    known = read_parameters(OPTIONS, "the options")
-    parser = OneLineParser(
-        prog=COMMAND,
-        usage=f"{COMMAND} --model FOLDER [option …]",
-        description=__doc__.split("\n\n")[0],
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", metavar="FILE", help="a YAML file with the same names, one `name: value` a line")
-    add_options(parser, {"options": known})
-    given = read_options(parser, {"options": known}, arguments)
-    values = {name: parameter.default for name, parameter in known.items()} | given
+    parser = make_parser(COMMAND, "--model FOLDER", __doc__)
+    values = read_all(parser, OPTIONS, arguments)
     if not 0 < values["port"] < 65536:
         raise UsageError(f"--port {values['port']} is no port: give a number from 1 to 65535.")
     return values
@@ -150,11 +137,6 @@ def _reach_directly(host: str) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         listed = [entry for entry in os.environ.get(name, "").split(",") if entry]
         os.environ[name] = ",".join([*listed, *LOCAL, host])
-
-
-def _complain(what: object, status: int) -> int:
-    print(f"\n{what}", file=sys.stderr)
-    return status
 
 
 if __name__ == "__main__":

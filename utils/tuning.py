@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeanInterval:
-    """The mean of a few measurements with the bounds of its 95% interval; of one measurement, there are none (nan)."""
+    """The mean of a few measurements with the bounds of its 95% interval.
+
+    Of one measurement there are no bounds (nan); of none, as when all runs of a setting failed, no mean either.
+    """
 
     value: float
     low: float
@@ -23,6 +26,8 @@ class MeanInterval:
     count: int
 
     def __str__(self) -> str:
+        if not self.count:
+            return "no run came to its end"
         if self.count < 2:
             return f"{self.value:.3f} (one run has no interval)"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -34,7 +39,7 @@ def mean_interval(values: Sequence[float]) -> MeanInterval:
 
     count = len(values)
     if count < 2:
-        return MeanInterval(mean(values), math.nan, math.nan, count)
+        return MeanInterval(mean(values) if values else math.nan, math.nan, math.nan, count)
     half = float(t.ppf(0.975, count - 1)) * stdev(values) / math.sqrt(count)
     return MeanInterval(mean(values), mean(values) - half, mean(values) + half, count)
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ci.parameters import notebook_parameters
+from ci.processor import machine
 from ci.project import Project
-from ci.publish import machine
 
 BUSY = 0.5
 

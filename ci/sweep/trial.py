@@ -6,11 +6,10 @@ python -m ci.sweep.trial runs/STUDY-trial-0007/trial.json
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
+from ci.errors import exit_when_terminated
 from ci.parameters import read_notebook
 from ci.plan import Step
 from ci.project import Project
@@ -18,7 +17,6 @@ from ci.runner import run_steps
 from utils.stages import write_text
 
 PLAN, FAILURE = "trial.json", "failure.txt"
-TERMINATED = 143
 
 
 def write_plan(project: Project, run_name: str, steps: list[Step], about: dict[str, object]) -> Path:
@@ -32,7 +30,7 @@ def write_plan(project: Project, run_name: str, steps: list[Step], about: dict[s
 
 def main(arguments: list[str]) -> int:
     """Run the notebooks of a plan; returns 1, and writes why, if one fails."""
-    signal.signal(signal.SIGTERM, _terminate)  # which lets papermill end its kernel
+    exit_when_terminated()  # which lets papermill end its kernel
     path = Path(arguments[0])
     plan = json.loads(path.read_text(encoding="utf-8"))
     project = Project(Path(plan["root"]))
@@ -42,10 +40,6 @@ def main(arguments: list[str]) -> int:
         print(failure)
         write_text(path.with_name(FAILURE), f"notebook {failure.number}: {failure.lines[-1]}\n")
     return 1 if outcome.failures else 0
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

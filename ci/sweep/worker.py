@@ -6,11 +6,11 @@ python -m ci.sweep.worker SETTING   (JSON, as `Setting.to_json` writes it)
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from ci.errors import exit_when_terminated
 from ci.sweep.queue import REASON, Queue
 from ci.sweep.running import Ending, drop_weights, run_trial
 from ci.sweep.setting import Setting, check_setting
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_QUESTIONS = 1.0
 FIRST_FAILURES = 3
-TERMINATED = 143
 
 
 def work(setting: Setting) -> None:
@@ -96,7 +95,7 @@ def check_failures(queue: Queue) -> None:
 
 def main(arguments: list[str]) -> int:
     """Work, and say in a sentence why it ended early."""
-    signal.signal(signal.SIGTERM, _terminate)  # which lets a trial's process be stopped
+    exit_when_terminated()  # which lets a trial's process be stopped
     quiet()
     try:
         work(Setting(**json.loads(arguments[0])))
@@ -104,10 +103,6 @@ def main(arguments: list[str]) -> int:
         print(error, flush=True)
         return 1
     return 0
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise SystemExit(TERMINATED)
 
 
 if __name__ == "__main__":

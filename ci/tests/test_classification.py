@@ -63,9 +63,9 @@ def test_the_surest_mistake_comes_first() -> None:
 
 def test_figures_show_what_they_are_given() -> None:
     share = Interval(0.5, 0.4, 0.6)
-    matrix = confusion_matrix([[5, 1], [0, 0]], ("list", "count"), "Mistaken")
+    matrix = confusion_matrix([[5, 1], [0, 0]], ("list", "count"))
     assert sorted(text.get_text() for text in matrix.axes[0].texts) == ["0", "0", "1", "5"]
     diagram = reliability_diagram({"before": [Bin(3, 0.6, 0.5)], "after": [Bin(3, 0.5, 0.5)]})
     assert [text.get_text() for text in diagram.axes[0].get_legend().texts] == ["before", "after"]
-    figure = named_and_found([(1.0, share), (2.0, share)], {"spelling": (1.5, share)}, "Tables")
+    figure = named_and_found([(1.0, share), (2.0, share)], {"spelling": (1.5, share)})
     assert {text.get_text() for text in figure.axes[0].get_legend().texts} == {"encoder, all thresholds", "spelling"}

@@ -125,7 +125,8 @@ def test_savings_name_what_is_compared() -> None:
 
 
 def test_a_long_title_leaves_panels_side_by_side() -> None:
-    figure = panel_lines({name: {"a line": [(1, 0.2), (2, 0.4)]} for name in "abc"}, "A title of many words " * 3)
+    long = "a panel of so many words that no title with its name can stand above it in a single line"
+    figure = panel_lines({name: {"a line": [(1, 0.2), (2, 0.4)]} for name in (long, "b", "c")})
     figure.draw_without_rendering()
     starts = [axes.get_position().x0 for axes in figure.axes]
     assert starts[1] - starts[0] == pytest.approx(starts[2] - starts[1], rel=0.1)

@@ -171,13 +171,13 @@ def test_keywords_exist_in_the_installed_classes() -> None:
 
 def test_titles_are_made_from_numbers() -> None:
     page = notebook(
-        "compare_bars(groups)\npanel_bars(sizes, f'{name}: {size} MB')\npanel_lines(lines, axis='update')",
-        "plots.compare_bars(groups, 'Base against tuned')\npanel_lines(lines, axis='update', title='A reward')",
+        "compare_bars(groups)\npanel_bars(sizes, f'{name}: {size} MB')\nloss_curves(log, unit='nats')",
+        "plots.compare_bars(groups, 'Base against tuned')\nloss_curves(log, title='A loss')",
         "other(groups, 'Base against tuned')\nmeasured_and_estimated(lines, 'Seconds of a step', 'seconds')",
     )
     assert titles.titles(page) == [
         f"Cell 2 gives {name} a title written by hand. Leave it out, or make it from the figure's numbers."
-        for name in ("compare_bars", "panel_lines")
+        for name in ("compare_bars", "loss_curves")
     ]
 
 

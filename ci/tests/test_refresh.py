@@ -14,8 +14,9 @@ from ci import environment, refresh
 from ci.command_line import main
 from ci.contents import INJECTED, read_contents
 from ci.parameters import read_notebooks
+from ci.processor import kind_of_processor
 from ci.project import Project
-from ci.publish import kind_of_processor, publish
+from ci.publish import publish
 from ci.record import Record, common_hash, key_of
 from ci.tests.conftest import WriteNotebook
 from ci.tests.test_runner import SUMMARY
@@ -38,7 +39,7 @@ print("wrote", folder / "evaluation")"""
 def no_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests run in the environment that they are started in, on a processor that is not slow."""
     monkeypatch.setattr(environment, "enter", lambda *_: None)
-    monkeypatch.setattr("ci.publish.kind_of_processor", lambda: "")
+    monkeypatch.setattr("ci.processor.kind_of_processor", lambda: "")
 
 
 @pytest.fixture
@@ -177,8 +178,9 @@ def test_the_readme_gives_the_times_that_the_notebooks_tell(course: Project, wri
     (evaluation / "plots" / "base_against_tuned.png").touch()
     (evaluation / "summary.json").write_text(json.dumps(SUMMARY), encoding="utf-8")
     record = Record(course.runs / "mine" / "notebooks" / "progress.json")
-    for name, seconds in (("00_first", 30), ("01_second", 620), ("09_own", 900)):
-        record.add(name, "key", seconds, {})
+    patient = " of a slow processor (nothing shortened)"
+    for name, seconds, processor in (("00_first", 30, patient), ("01_second", 620, ""), ("09_own", 900, "")):
+        record.add(name, "key", seconds, {}, processor)
     written = publish(course, "mine")
     assert written == [
         "README.md",
@@ -187,8 +189,8 @@ def test_the_readme_gives_the_times_that_the_notebooks_tell(course: Project, wri
         "notebooks/01_second.ipynb",
     ]
     readme = (course.root / "README.md").read_text(encoding="utf-8")
-    assert "| 00 | 30 s |" in readme
-    assert "| 01 | 10 min |" in readme
+    assert "| 00 | 30 s |  | a slow processor (nothing shortened) |" in readme  # each as it was when it ran
+    assert "| 01 | 10 min |  | a faster processor |" in readme
     assert (
         "**It takes** 10 min with the profile cpu"
         in read_contents(course.notebooks / "01_second.ipynb").cells[0].source

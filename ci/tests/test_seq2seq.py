@@ -186,9 +186,9 @@ def test_figures_show_what_they_are_given() -> None:
     ]
     shapes = [panel.get_images()[0].get_array().shape for panel in panels]
     assert shapes == [(2, 2), (3, 3), (3, 2), (5, 5)]
-    shares = attention_map([[0.25, 0.75]], ["0"], ["may", "third"], "x").axes[0]
+    shares = attention_map([[0.25, 0.75]], ["0"], ["may", "third"]).axes[0]
     assert shares.get_images()[0].get_array().tolist() == [[0.25, 0.75]]
-    lines = beginnings_over_training([1, 2], {"a": [1.0, 0.5], "b": [2.0, math.e]}, "x").axes[0].get_lines()
+    lines = beginnings_over_training([1, 2], {"a": [1.0, 0.5], "b": [2.0, math.e]}).axes[0].get_lines()
     assert [list(line.get_ydata()) for line in lines] == [[1.0, 0.5], [2.0, math.e]]
 
 

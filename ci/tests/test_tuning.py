@@ -49,6 +49,7 @@ def test_interval_of_a_few_runs_is_wide() -> None:
     assert found.high - found.value == pytest.approx(4.303 * 0.02 / math.sqrt(3), rel=1e-3)
     assert found.value - found.low == pytest.approx(found.high - found.value)
     assert "no interval" in str(mean_interval([0.5]))
+    assert str(mean_interval([])) == "no run came to its end"
 
 
 def test_cost_counts_the_steps_that_were_taken(study: optuna.Study) -> None:
@@ -66,18 +67,30 @@ def test_rows_tell_how_each_trial_ended(study: optuna.Study) -> None:
 
 
 def test_figures_show_what_they_are_given(study: optuna.Study) -> None:
-    (axes,) = loss_over_rate({1e-4: 0.9, 1e-3: 0.5}, "A title").axes
+    (axes,) = loss_over_rate({1e-4: 0.9, 1e-3: 0.5}).axes
     assert axes.get_xscale() == "log"
     curve = best_so_far([(4, math.inf), (12, 0.7), (12, 0.6)])
-    (axes,) = best_over_steps({"grid": curve, "TPE": curve}, "A title").axes
+    (axes,) = best_over_steps({"grid": curve, "TPE": curve}).axes
     assert list(axes.lines[0].get_ydata()) == [0.7, 0.6]
-    figure = parallel_coordinates(study, "A title")
-    assert figure.axes[0].get_title("left") == "A title"  # in place of Optuna's own
+    figure = parallel_coordinates(study)
+    assert figure.axes[0].get_title("left").startswith("Trial 1 is the best of 3")  # in place of Optuna's own
     assert not figure.get_suptitle()
-    (axes,) = importance_bars(study, "A title").axes
+    (axes,) = importance_bars(study).axes
     assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(100)
-    (axes,) = seed_scatter({"one": [0.5], "three": [0.5, 0.6, 0.7]}, "A title").axes
+    (axes,) = seed_scatter({"one": [0.5], "three": [0.5, 0.6, 0.7]}).axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["three", "one"]
+
+
+def test_figures_of_a_search_in_which_trials_failed(study: optuna.Study) -> None:
+    (axes,) = seed_scatter({"failed": [], "three": [0.5, 0.6, 0.7]}).axes
+    assert axes.get_title("left") == "Three: 0.6"
+    (axes,) = seed_scatter({"failed": [], "too": []}).axes
+    assert axes.get_title("left") == "No run came to its end"
+    (axes,) = best_over_steps({"grid by hand": [], "TPE": [(12, 0.7)]}).axes
+    assert axes.get_title("left") == "Lowest loss: TPE 0.7 in 12 steps"
+    alone = optuna.create_study()
+    alone.add_trial(study.trials[0])
+    assert importance_bars(alone).axes[0].get_title("left") == "No two losses of 1 complete trials differ"
 
 
 @pytest.mark.parametrize(
