@@ -382,7 +382,7 @@ class Run:
                 write_json(stage.folder / SUMMARY, self._compare(base, tuned))
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         write_text(self.model / "README.md", own_data_card(summary, self.dataset, self.model))
-        print(final_lines(summary, self.model))
+        print(final_lines(summary, self.model, self.database))
 
     def _ask(self, name: str, what: str) -> list[dict[str, object]]:
         """What a model says to the test questions; of plain text, how well it predicts it."""
@@ -463,11 +463,12 @@ def input_files(given: Values) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.exists()}
 
 
-def final_lines(summary: dict[str, Any], model: Path) -> str:
-    """The result for the terminal: the table, what it shows, and how to ask the model."""
+def final_lines(summary: dict[str, Any], model: Path, database: Path | None) -> str:
+    """The result for the terminal: the table, what it shows, and how to ask the model, about its database if any."""
     first = summary["rows"][0]
     gained = first["gain"]["high"] < 0 if first["metric"] == "perplexity" else first["gain"]["low"] > 0
     verdict = "better" if gained else "not shown to be better: the interval of the gain reaches zero"
+    about = f" --database {shown(database)}" if database else ""
     return "\n".join(
         [
             "",
@@ -476,6 +477,6 @@ def final_lines(summary: dict[str, Any], model: Path) -> str:
             text_table(result_rows(summary["rows"])),
             "",
             f"By {first['metric']} the tuned model is {verdict}. It is in {shown(model)}; ask it something:",
-            f'python -m utils.inference --model {shown(model)} "…"',
+            f'python -m utils.inference --model {shown(model)}{about} "…"',
         ]
     )
