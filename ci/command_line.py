@@ -128,7 +128,6 @@ def run_command(project: Project, options: argparse.Namespace, arguments: list[s
 
 def run_course(project: Project, request: Request, notebooks: list[Notebook], arguments: list[str]) -> int:
     """Run the notebooks of a request and show the results. Needs the installed environment."""
-    from ci.processor import kind_of_processor
     from ci.results import print_results
     from ci.runner import run_steps
     from ci.runs import delete_run
@@ -136,14 +135,7 @@ def run_course(project: Project, request: Request, notebooks: list[Notebook], ar
     steps = make_steps(project, request, notebooks)
     if request.fresh:
         delete_run(project, request.run_name)
-    outcome = run_steps(
-        project,
-        request.run_name,
-        steps,
-        forced=request.forced,
-        solved=request.solved,
-        processor=kind_of_processor(),
-    )
+    outcome = run_steps(project, request.run_name, steps, forced=request.forced, solved=request.solved)
     if outcome.failures:
         failure = outcome.failures[0]
         print(f"\n{failure}\nTo continue from there:        {continuing(arguments, failure.number, request)}")
@@ -183,7 +175,7 @@ def badges_command(project: Project, options: argparse.Namespace, arguments: lis
 
 def publish_command(project: Project, options: argparse.Namespace, arguments: list[str]) -> int:
     """Write the figures of a run into the README and the notebooks."""
-    environment.enter(project, options.torch)
+    environment.enter(project, options.torch)  # which tells how fast the processor is
     from ci.publish import publish
 
     written = publish(project, options.name)

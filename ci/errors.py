@@ -26,8 +26,9 @@ class OneLineParser(argparse.ArgumentParser):
 
 def complain(what: object, status: int = FAILED) -> int:
     """Print to standard error why a command ends, and give its exit status: a refused request has one of its own."""
-    print(f"\n{what}", file=sys.stderr)  # a line of progress may be open
-    return REFUSED if isinstance(what, UsageError) else status
+    is_refused = isinstance(what, UsageError)
+    print(what if is_refused else f"\n{what}", file=sys.stderr)  # a line of progress may be open
+    return REFUSED if is_refused else status
 
 
 def exit_when_terminated() -> None:

@@ -21,8 +21,6 @@ def machine() -> str:
 
 def kind_of_processor() -> str:
     """What has to be said of this processor beside a time; nothing if it is not slow."""
-    from utils.hardware import PATIENT, choose, detect
+    from utils.hardware import choose, detect
 
-    if not choose(detect()).is_slow:
-        return ""
-    return " of a slow processor" + (" (nothing shortened)" if os.environ.get(PATIENT) else "")
+    return " of a slow processor" if choose(detect()).is_slow else ""

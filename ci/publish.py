@@ -12,6 +12,7 @@ from ci.contents import read_contents
 from ci.errors import UsageError
 from ci.parameters import Notebook, read_notebooks
 from ci.plan import LAST_CORE
+from ci.processor import kind_of_processor
 from ci.project import Project
 from ci.record import Record
 from ci.results import percent, points, read_summary, sentence
@@ -78,11 +79,12 @@ def write_time_lines(project: Project, run_name: str, notebooks: list[Notebook])
         UsageError: the README has no marks between which the times stand.
     """
     run = project.runs / run_name
-    done = _done(run)
+    done, kind = _done(run), kind_of_processor()
     changed = []
     for notebook in notebooks:
         seconds, memory = float(str(done[notebook.name]["seconds"])), _memory(run, notebook)
-        took = f"**It takes** {_spoken(seconds)} {PLACE}{done[notebook.name].get('processor', '')}"
+        patient = " (nothing shortened)" if kind and done[notebook.name].get("patient") else ""
+        took = f"**It takes** {_spoken(seconds)} {PLACE}{kind}{patient}"
         if _write_time_line(notebook.path, f"{took} and {memory:.1f} GB of memory." if memory else f"{took}."):
             changed.append(project.shown(notebook.path))
     readme = project.root / "README.md"

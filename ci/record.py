@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from ci.contents import code_hash, read_contents
 from ci.exercises import all_code
 from ci.project import Project
+from utils.hardware import PATIENT
 from utils.stages import write_text
 
 
@@ -29,15 +31,15 @@ class Record:
         """The key with which a notebook was done."""
         return str(self.done[name]["key"]) if name in self.done else None
 
-    def add(self, name: str, key: str, seconds: float, values: Mapping[str, object], processor: str = "") -> None:
-        """Note that a notebook is done, and on what kind of processor, as `ci.processor` says it."""
+    def add(self, name: str, key: str, seconds: float, values: Mapping[str, object]) -> None:
+        """Note that a notebook is done, and whether it was told to shorten nothing."""
         finished = datetime.now().astimezone().isoformat(timespec="seconds")
         self.done[name] = {
             "key": key,
             "seconds": round(seconds, 1),
             "finished": finished,
             "parameters": dict(values),
-            "processor": processor,
+            "patient": bool(os.environ.get(PATIENT)),
         }
         self._write()
 

@@ -31,7 +31,6 @@ def execute(project: Project, request: Request, notebooks: list[Notebook]) -> bo
     Raises:
         UsageError: a run of the user's has this name.
     """
-    from ci.processor import kind_of_processor
     from ci.runner import run_steps
 
     take_run(project, request.run_name)
@@ -39,9 +38,7 @@ def execute(project: Project, request: Request, notebooks: list[Notebook]) -> bo
     done = record_of(project, request.run_name).done
     if request.only is None and all(step.notebook.name in done for step in steps):
         renew_run(project, request.run_name)
-    outcome = run_steps(
-        project, request.run_name, steps, forced=request.forced, solved=True, processor=kind_of_processor()
-    )
+    outcome = run_steps(project, request.run_name, steps, forced=request.forced, solved=True)
     for failure in outcome.failures:
         print(f"\n{failure}\nThe notebooks are as they were. Run the same command again to continue.")
     return not outcome.failures

@@ -75,12 +75,11 @@ def run_steps(
     forced: bool = False,
     keep_going: bool = False,
     solved: bool = False,
-    processor: str = "",
 ) -> Outcome:
     """Run the notebooks in order into `runs/RUN_NAME/notebooks`, leaving out those done before (unless `forced`).
 
     Stops at the first failure unless `keep_going`. With `solved` the solutions of the exercises are tried too; what
-    that takes is not counted. The kind of `processor` is noted beside the time of each.
+    that takes is not counted.
     """
     register_engine()
     folder = project.runs / run_name / "notebooks"
@@ -101,7 +100,7 @@ def run_steps(
             if not keep_going:
                 break
         else:
-            record.add(step.notebook.name, key, seconds, step.values, processor)
+            record.add(step.notebook.name, key, seconds, step.values)
             outcome.executed.append(step.notebook.name)
     if outcome.executed:
         count = len(outcome.executed)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -468,7 +469,8 @@ def final_lines(summary: dict[str, Any], model: Path, database: Path | None) -> 
     first = summary["rows"][0]
     gained = first["gain"]["high"] < 0 if first["metric"] == "perplexity" else first["gain"]["low"] > 0
     verdict = "better" if gained else "not shown to be better: the interval of the gain reaches zero"
-    about = f" --database {shown(database)}" if database else ""
+    ask = ["python", "-m", "utils.inference", "--model", shown(model)]
+    ask += ["--database", shown(database)] if database else []
     return "\n".join(
         [
             "",
@@ -477,6 +479,6 @@ def final_lines(summary: dict[str, Any], model: Path, database: Path | None) -> 
             text_table(result_rows(summary["rows"])),
             "",
             f"By {first['metric']} the tuned model is {verdict}. It is in {shown(model)}; ask it something:",
-            f'python -m utils.inference --model {shown(model)}{about} "…"',
+            f'{shlex.join(ask)} "…"',
         ]
     )

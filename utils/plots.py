@@ -297,7 +297,7 @@ def named_and_found(curve: Sequence[tuple[float, Interval]], points: dict[str, t
     return figure
 
 
-def panel_lines(panels: dict[str, dict[str, Sequence[tuple[float, float]]]], axis: str = "optimizer step") -> Figure:
+def panel_lines(panels: dict[str, dict[str, Sequence[tuple[float, float]]]], *, axis: str = "optimizer step") -> Figure:
     """A panel for each entry, its name beside it, with a line of (x, y) for each of its entries; `axis` names x.
 
     The title says what became of the first panel's lines.
@@ -315,7 +315,7 @@ def panel_lines(panels: dict[str, dict[str, Sequence[tuple[float, float]]]], axi
     return figure
 
 
-def stacked_bars(parts: dict[str, dict[str, float]], axis: str = "GB") -> Figure:
+def stacked_bars(parts: dict[str, dict[str, float]], *, axis: str = "GB") -> Figure:
     """A bar for each outer key, the first on top, of the values of its inner keys; `axis` begins with a unit."""
     figure, axes = subplots(figsize=(7.0, 1.1 + 0.42 * len(parts)))
     names = list(parts)[::-1]
@@ -335,6 +335,7 @@ def stacked_bars(parts: dict[str, dict[str, float]], axis: str = "GB") -> Figure
 
 def scaling_bands(
     bands: dict[str, tuple[Sequence[int], Sequence[float], Sequence[float]]],
+    *,
     axis: str = "GB",
     limit: tuple[str, float] | None = None,
 ) -> Figure:

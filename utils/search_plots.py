@@ -91,7 +91,7 @@ def importance_bars(study: Study) -> Figure:
 
 def _most_important(shares: Mapping[str, float], trials: int) -> str:
     if not shares:
-        return f"No two losses of {trials} complete trials differ"
+        return f"Nothing to explain: {trials} complete trial{'s' * (trials != 1)}, no two with different losses"
     largest = max(shares, key=shares.__getitem__)
     return f"{largest} explains {shares[largest]:.0%} of the variance of {trials} trials"
 

@@ -90,7 +90,7 @@ def test_figures_of_a_search_in_which_trials_failed(study: optuna.Study) -> None
     assert axes.get_title("left") == "Lowest loss: TPE 0.7 in 12 steps"
     alone = optuna.create_study()
     alone.add_trial(study.trials[0])
-    assert importance_bars(alone).axes[0].get_title("left") == "No two losses of 1 complete trials differ"
+    assert importance_bars(alone).axes[0].get_title("left").startswith("Nothing to explain: 1 complete trial,")
 
 
 @pytest.mark.parametrize(
