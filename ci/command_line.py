@@ -34,12 +34,12 @@ def main(arguments: Sequence[str], project: Project = PROJECT) -> int:
         options = make_parser().parse_args(arguments)
         return options.command(project, options, list(arguments))
     except CourseError as error:
-        return complain(error)
+        return complain(error, apart=False)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stdout = None
         return 0
     except KeyboardInterrupt:
-        return complain("Interrupted. Run the same command again to continue.", INTERRUPTED)
+        return complain("Interrupted. Run the same command again to continue.", INTERRUPTED, apart=False)
 
 
 def make_parser() -> OneLineParser:

@@ -24,11 +24,18 @@ class OneLineParser(argparse.ArgumentParser):
         raise UsageError(f"{message[:1].upper()}{message[1:]}. Help: {self.prog} --help")
 
 
-def complain(what: object, status: int = FAILED) -> int:
-    """Print to standard error why a command ends, and give its exit status: a refused request has one of its own."""
-    is_refused = isinstance(what, UsageError)
-    print(what if is_refused else f"\n{what}", file=sys.stderr)  # a line of progress may be open
-    return REFUSED if is_refused else status
+def complain(what: object, status: int = FAILED, *, apart: bool = True) -> int:
+    """Print to standard error why a command ends, and give its exit status.
+
+    `apart` begins a new line first, since one of progress may be open.
+    """
+    print(f"\n{what}" if apart else what, file=sys.stderr)
+    return exit_status(what, status)
+
+
+def exit_status(what: object, status: int = FAILED) -> int:
+    """The exit status of a command that `what` ended: a refused request has one of its own, all else has `status`."""
+    return REFUSED if isinstance(what, UsageError) else status
 
 
 def exit_when_terminated() -> None:

@@ -35,7 +35,7 @@ def publish(project: Project, run_name: str) -> list[str]:
         UsageError: the run has no scores, or a notebook of it was not done.
     """
     scores_of(project, run_name)
-    done = _done(project.runs / run_name)
+    done = Record.of(project.runs / run_name).done
     notebooks = read_notebooks(project.notebooks)
     missing = [n.number for n in notebooks if n.number <= LAST_CORE and n.name not in done]
     if missing:
@@ -79,7 +79,7 @@ def write_time_lines(project: Project, run_name: str, notebooks: list[Notebook])
         UsageError: the README has no marks between which the times stand.
     """
     run = project.runs / run_name
-    done, kind = _done(run), kind_of_processor()
+    done, kind = Record.of(run).done, kind_of_processor()
     changed = []
     for notebook in notebooks:
         seconds, memory = float(str(done[notebook.name]["seconds"])), _memory(run, notebook)
@@ -113,11 +113,6 @@ def between(text: str, name: str, content: str) -> str:
     if begin not in text or end not in text:
         raise UsageError(f"README.md has no marks {begin} and {end} to write between.")
     return text[: text.index(begin) + len(begin)] + f"\n{content}\n" + text[text.index(end) :]
-
-
-def _done(run: Path) -> dict[str, dict[str, object]]:
-    """What was noted of each notebook of a run, by name."""
-    return Record(run / "notebooks" / "progress.json").done
 
 
 def _result(summary: dict) -> str:

@@ -27,6 +27,11 @@ class Record:
         self.path = path
         self.done: dict[str, dict[str, object]] = self._read()
 
+    @classmethod
+    def of(cls, run: Path) -> Record:
+        """The record in the folder of a run."""
+        return cls(run / "notebooks" / "progress.json")
+
     def key_of(self, name: str) -> str | None:
         """The key with which a notebook was done."""
         return str(self.done[name]["key"]) if name in self.done else None

@@ -35,7 +35,7 @@ def execute(project: Project, request: Request, notebooks: list[Notebook]) -> bo
 
     take_run(project, request.run_name)
     steps = make_steps(project, request, notebooks)
-    done = record_of(project, request.run_name).done
+    done = Record.of(project.runs / request.run_name).done
     if request.only is None and all(step.notebook.name in done for step in steps):
         renew_run(project, request.run_name)
     outcome = run_steps(project, request.run_name, steps, forced=request.forced, solved=True)
@@ -52,7 +52,7 @@ def write_back(project: Project, run_name: str, notebooks: list[Notebook], *, wh
     Raises:
         UsageError: the run lacks scores or a notebook, ran it with other values or code, or the result is too large.
     """
-    record = record_of(project, run_name)
+    record = Record.of(project.runs / run_name)
     texts = {notebook.path: _renewed(project, run_name, notebook, record) for notebook in notebooks}
     if whole:
         scores_of(project, run_name)
@@ -60,11 +60,6 @@ def write_back(project: Project, run_name: str, notebooks: list[Notebook], *, wh
         write_text(path, text)
     published = publish(project, run_name) if whole else write_time_lines(project, run_name, notebooks)
     return sorted({*published, *(project.shown(path) for path in texts)})
-
-
-def record_of(project: Project, run_name: str) -> Record:
-    """What was done in a run."""
-    return Record(project.runs / run_name / "notebooks" / "progress.json")
 
 
 def _renewed(project: Project, run_name: str, notebook: Notebook, record: Record) -> str:

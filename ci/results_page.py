@@ -24,7 +24,7 @@ TEMPLATE = Path(__file__).with_name("results_page.html")
 def write_page(project: Project, run_name: str, notebooks: list[Notebook]) -> Path:
     """Write the page, and the executed notebooks as HTML. Parts that the run lacks are left out, with a sentence."""
     run = project.runs / run_name
-    record = Record(run / "notebooks" / "progress.json")
+    record = Record.of(run)
     summary = read_summary(run)
     parts = {
         "run_name": html.escape(run_name),

@@ -83,7 +83,7 @@ def run_steps(
     """
     register_engine()
     folder = project.runs / run_name / "notebooks"
-    record = Record(folder / "progress.json")
+    record = Record.of(project.runs / run_name)
     common = common_hash(project)
     outcome = Outcome()
     began = time.monotonic()

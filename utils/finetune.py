@@ -20,7 +20,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ci.errors import FAILED, INTERRUPTED, REFUSED, UsageError, complain
+from ci.errors import FAILED, INTERRUPTED, UsageError, complain, exit_status
 from ci.parameters import profile_parameters, read_parameters
 from utils.allocator import keep_freed_memory
 from utils.data_settings import DataSettings
@@ -184,7 +184,7 @@ def _without_fresh(arguments: Sequence[str]) -> list[str]:
 
 def _complain(what: object, status: int = FAILED) -> int:
     if not is_first() and isinstance(what, UsageError | ProcessLost):  # which all processes would say
-        return REFUSED if isinstance(what, UsageError) else status
+        return exit_status(what, status)
     return complain(what, status)
 
 

@@ -63,12 +63,12 @@ def best_settings(study: Study) -> str:
     """The values of the best trial, as a title."""
     best = study.best_trial
     values = (f"{name} {f'{value:.2g}' if isinstance(value, float) else value}" for name, value in best.params.items())
-    return f"Trial {best.number} is the best of {complete_trials(study)} that are complete: " + ", ".join(values)
+    return f"Trial {best.number} is the best of {len(complete_losses(study))} that are complete: " + ", ".join(values)
 
 
-def complete_trials(study: Study) -> int:
-    """How many trials were neither pruned nor failed."""
-    return sum(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False))
+def complete_losses(study: Study) -> list[float]:
+    """The losses of the trials that were neither pruned nor failed."""
+    return [trial.value for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
 
 
 def importance_bars(study: Study) -> Figure:
@@ -78,14 +78,14 @@ def importance_bars(study: Study) -> Figure:
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-    losses = {trial.value for trial in study.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"}
-    explained = len(losses) > 1
-    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)) if explained else {}
+    losses = complete_losses(study)
+    differ = len(set(losses)) > 1
+    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0)) if differ else {}
     figure, axes = subplots(figsize=(7.0, 0.9 + 0.38 * max(1, len(shares))))
     names = list(shares)[::-1]
     axes.barh(names, [100 * shares[name] for name in names], color=TUNED_COLOUR)
     axes.set(xlabel="% of the variance", xlim=(0, 100))
-    entitle(axes, _most_important(shares, complete_trials(study)))
+    entitle(axes, _most_important(shares, len(losses)))
     return figure
 
 

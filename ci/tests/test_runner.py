@@ -286,7 +286,7 @@ def test_interruption_is_one_line_with_status_130(
     write_notebook("00_first")
     monkeypatch.setattr(command_line, "run_course", interrupt)
     assert run(project) == 130
-    assert capsys.readouterr().err.lstrip().startswith("Interrupted.")
+    assert capsys.readouterr().err.startswith("Interrupted.")
 
 
 def test_command_that_continues_keeps_the_options() -> None:
